@@ -1,0 +1,70 @@
+//! Errors, split by blame: the caller's vector, or somebody's bytes.
+
+use crate::Mode;
+
+/// Why a vector was not encoded. The caller's fault; nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The vector has no coordinate or more than [`MAX_DIMS`](crate::MAX_DIMS).
+    #[error("a vector has 1 to 4096 coordinates, this one has {dims}")]
+    Dims {
+        /// How many coordinates it has.
+        dims: usize,
+    },
+    /// A coordinate is NaN or infinite.
+    #[error("coordinate {index} is not finite")]
+    NotFinite {
+        /// The first such coordinate.
+        index: usize,
+    },
+    /// No mode writes this vector into so few bytes.
+    #[error("the vector needs {needed} bytes, the budget is {budget}")]
+    Budget {
+        /// Bytes the smallest mode would take.
+        needed: usize,
+        /// Bytes there were.
+        budget: usize,
+    },
+}
+
+/// Why bytes are not a vector. The sender's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The stated number of coordinates is 0 or above [`MAX_DIMS`](crate::MAX_DIMS).
+    #[error("a vector has 1 to 4096 coordinates, this one states {dims}")]
+    Dims {
+        /// The stated number.
+        dims: usize,
+    },
+    /// The mode and the number of coordinates ask for another number of bytes.
+    #[error("mode {mode:?} needs {expected} bytes here, there are {actual}")]
+    Length {
+        /// The stated mode.
+        mode: Mode,
+        /// Bytes the mode needs for the stated coordinates.
+        expected: usize,
+        /// Bytes there were.
+        actual: usize,
+    },
+    /// A coordinate is NaN, infinite or a negative zero.
+    #[error("coordinate {index} is not a canonical finite number")]
+    NotCanonical {
+        /// The first such coordinate.
+        index: usize,
+    },
+    /// A zero vector was written in a mode other than [`Mode::Empty`].
+    #[error("a zero vector must be written in the empty mode")]
+    ZeroNotEmpty,
+}
+
+/// Two vectors that should be of one length are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected} coordinates, found {actual}")]
+pub struct DimsMismatch {
+    /// Coordinates of the decoded vector.
+    pub expected: usize,
+    /// Coordinates of the other one.
+    pub actual: usize,
+}

@@ -1,0 +1,46 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![deny(clippy::indexing_slicing, clippy::expect_used)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod domain;
+mod draft;
+mod error;
+mod extension;
+mod frame;
+mod identity;
+mod lineage;
+mod order;
+mod packet;
+mod payload;
+mod provenance;
+mod quantity;
+mod rotation;
+mod time;
+mod wire;
+
+pub use domain::{DomainTag, DomainTagError};
+pub use draft::{Draft, Seal};
+pub use error::{DecodeError, PacketError, VerifyError};
+pub use extension::{Extensions, ExtensionsIter};
+pub use frame::{Frame, FrameError, FrameKind};
+#[cfg(feature = "entropy")]
+pub use identity::EntropyError;
+pub use identity::{AuthorId, Identity, KeyError, NetworkId, PublicKey, Trailer};
+pub use lineage::{Lineage, MAX_GENERATION};
+pub use order::Order;
+pub use packet::{OutcomePacket, PacketId, VerifiedPacket};
+pub use payload::Payload;
+pub use provenance::{Commitment, Epoch, Opening, OpeningError, ProvenanceError, SiteSecret};
+pub use quantity::{Confidence, Support};
+pub use rotation::{RotationError, RotationStatement};
+pub use time::{Freshness, Lifetime, SKEW_SECONDS, Timestamp};
+
+/// The most bytes a packet takes, with its signature and all else.
+pub const MAX_PACKET_BYTES: usize = 512;
+
+/// The most dimensions of the fingerprint in a packet.
+pub const MAX_FINGERPRINT_DIMS: usize = 64;
