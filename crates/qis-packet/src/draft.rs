@@ -80,7 +80,7 @@ pub struct Seal<'a> {
     pub source: &'a str,
     /// A place in the order that this author never used before.
     pub order: Order,
-    /// When the outcome was observed.
+    /// When the author says so.
     pub time: Timestamp,
     /// What is to follow the body.
     pub trailer: Trailer,
@@ -102,6 +102,20 @@ impl Draft {
     /// The fingerprint should be that of the packet it withdraws, so that it reaches the same nodes. Confidence and support are left out.
     pub fn retraction(domain: DomainTag, fingerprint: Fingerprint) -> Self {
         Self::new(domain, fingerprint, Content::Payload(Payload::Retraction))
+    }
+
+    /// The outcome of a packet once more, to be sealed with a later order and time: its author stands by it.
+    pub fn renewal(packet: &OutcomePacket) -> Self {
+        Self {
+            domain: packet.domain(),
+            fingerprint: packet.fingerprint().clone(),
+            content: Content::Payload(packet.payload().clone()),
+            lifetime: packet.lifetime(),
+            confidence: packet.confidence(),
+            support: packet.support(),
+            lineage: packet.lineage().copied(),
+            extensions: packet.extensions().clone(),
+        }
     }
 
     fn new(domain: DomainTag, fingerprint: Fingerprint, content: Content) -> Self {
@@ -221,7 +235,9 @@ impl Draft {
                     Ok(())
                 }
             }
-            Content::Payload(_) if self.lineage.is_some() => Err(PacketError::DerivedRetraction),
+            Content::Payload(Payload::Retraction) if self.lineage.is_some() => {
+                Err(PacketError::DerivedRetraction)
+            }
             Content::Payload(_) => Ok(()),
         }
     }

@@ -138,7 +138,7 @@ impl OutcomePacket {
         self.body.order
     }
 
-    /// When the outcome was observed, by the author's clock.
+    /// When the author said so, by its own clock.
     #[must_use]
     pub const fn time(&self) -> Timestamp {
         self.body.time

@@ -1,4 +1,4 @@
-//! When an outcome was observed, and how long it stands.
+//! When an outcome was stated, and how long it stands.
 
 use core::fmt;
 

@@ -1,1 +1,16 @@
-//! stub
+#![doc = include_str!("../README.md")]
+
+mod clock;
+mod directory;
+mod error;
+mod peer;
+pub mod proto;
+mod store;
+mod transport;
+
+pub use clock::{Clock, Moment};
+pub use directory::{Descriptor, Directory};
+pub use error::{HostError, HostErrorKind};
+pub use peer::{Address, AddressError, Peer};
+pub use store::{Batch, Operation, Row, Store, Table};
+pub use transport::{Transport, transport_fn};

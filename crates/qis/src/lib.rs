@@ -1,1 +1,42 @@
-//! stub
+#![doc = include_str!("../README.md")]
+
+mod builder;
+mod clock;
+mod domain;
+mod driver;
+mod emit;
+mod error;
+mod events;
+pub mod memory;
+mod node;
+mod outcome;
+mod synthesize;
+
+pub use builder::NodeBuilder;
+#[cfg(feature = "tokio")]
+pub use clock::TokioClock;
+pub use domain::{Domain, DomainError};
+pub use emit::{Emit, Queued, Retract};
+pub use error::{BuildError, EmitError, SynthesizeError};
+pub use events::{Events, NodeEvent};
+pub use node::Node;
+pub use outcome::Outcome;
+pub use synthesize::Synthesize;
+
+pub use qis_fingerprint::{Embedder, Fingerprint, HashEmbedder, SpaceId, embedder_fn};
+pub use qis_packet::{
+    AuthorId, Confidence, DomainTag, Identity, Lifetime, NetworkId, Opening, OutcomePacket,
+    RotationStatement, SiteSecret, Support, Timestamp,
+};
+pub use qis_route::proto::{
+    Delivery, Pulled, Rate, Receipt, RecipientReport, Refusal, RouterConfig, Stats, Verdict,
+};
+pub use qis_route::{
+    Address, Batch, Clock, Descriptor, Directory, HostError, HostErrorKind, Moment, Operation, Peer, Row,
+    Store, Table, Transport,
+};
+pub use qis_synth as synth;
+pub use qis_synth::bayes::EmpiricalBayes;
+pub use qis_synth::evidence::{Evidence, Family, Scaling, Schema};
+pub use qis_synth::rules::{AnchoredMean, Ema};
+pub use qis_synth::{Synthesis, Synthesizer, synthesizer_fn};

@@ -1,0 +1,168 @@
+//! The bounds of a router.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// How much may come, on average and at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    /// On average, a second. More than 0.
+    pub per_second: f64,
+    /// At once, after a pause. At least 1.
+    pub burst: u32,
+}
+
+/// The bounds and waits of a router. Every queue and table has one; what happens at it is said beside it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RouterConfig {
+    /// To how many most similar nodes an outcome is sent, and how many a pull asks. 20 by default. More reach more and cost as many
+    /// packets.
+    pub k: NonZeroUsize,
+    /// How often a packet is sent to one recipient at most, the first time included: 1 to 16, 5 by default. So one emission causes at most
+    /// `k * attempts` packets.
+    pub attempts: u8,
+    /// How long to wait for the first acknowledgement, 2 s by default; each further wait is twice as long, a quarter more or less. Set it
+    /// to some round trips of the link: a minute over a radio.
+    pub retry_after: Duration,
+    /// How long a look-up may take, 10 s by default; counted as failed beyond.
+    pub lookup_timeout: Duration,
+    /// How long a pull waits for answers, 4 s by default; it asks those that are silent once more half-way.
+    pub pull_timeout: Duration,
+    /// How many packets an answer has at most, 1 to 32, 8 by default.
+    pub answer_packets: u8,
+    /// Emissions under way, 64 by default; a further one is refused with [`EmitError::QueueFull`](super::EmitError::QueueFull).
+    pub emissions: NonZeroUsize,
+    /// Pulls under way, 16 by default; a further one is refused.
+    pub pulls: NonZeroUsize,
+    /// Authors whose newest packet is kept, for each domain, 1,024 by default. Further authors are refused until a place is free, which is
+    /// when all that was applied in it has expired: nothing in force is ever pushed out by a stranger.
+    pub authors_per_domain: NonZeroUsize,
+    /// Packets from the future that wait for their time, 256 by default, and at most 64 an author. Further ones are refused.
+    pub parked: NonZeroUsize,
+    /// Outputs waiting for the driver, 4,096 by default; frames that come beyond are dropped and counted as busy.
+    pub outputs: NonZeroUsize,
+    /// Frames from one address. Beyond, they are dropped unread.
+    pub peer_rate: Rate,
+    /// New packets of one author over all domains, counted after verification, so that nobody uses up another's. Beyond, they are refused.
+    pub author_rate: Rate,
+    /// Addresses and authors whose rate is remembered, 1,024 by default of each; the one longest silent is forgotten.
+    pub rates: NonZeroUsize,
+}
+
+/// A configuration that makes no sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct ConfigError {
+    /// The field that is refused.
+    pub field: &'static str,
+    /// What it must be.
+    pub problem: &'static str,
+}
+
+impl RouterConfig {
+    /// For a node on a slow or costly link, such as a radio or a satellite: few recipients, few and patient repetitions.
+    #[must_use]
+    pub fn radio() -> Self {
+        Self {
+            k: nonzero(5),
+            attempts: 4,
+            retry_after: Duration::from_secs(60),
+            lookup_timeout: Duration::from_secs(120),
+            pull_timeout: Duration::from_secs(240),
+            answer_packets: 4,
+            ..Self::small()
+        }
+    }
+
+    /// For a node with little memory: every table and queue an eighth of the default or less.
+    #[must_use]
+    pub fn small() -> Self {
+        Self {
+            emissions: nonzero(8),
+            pulls: nonzero(2),
+            authors_per_domain: nonzero(128),
+            parked: nonzero(32),
+            outputs: nonzero(512),
+            rates: nonzero(128),
+            ..Self::default()
+        }
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with the first field that is out of its range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let refuse = |field, problem| Err(ConfigError { field, problem });
+        let positive = |rate: &Rate| rate.per_second > 0.0 && rate.per_second.is_finite() && rate.burst >= 1;
+        if !(1..=16).contains(&self.attempts) {
+            refuse("attempts", "must be 1 to 16")
+        } else if self.retry_after.is_zero() {
+            refuse("retry_after", "must be more than zero")
+        } else if self.lookup_timeout.is_zero() {
+            refuse("lookup_timeout", "must be more than zero")
+        } else if self.pull_timeout.is_zero() {
+            refuse("pull_timeout", "must be more than zero")
+        } else if !(1..=32).contains(&self.answer_packets) {
+            refuse("answer_packets", "must be 1 to 32")
+        } else if !positive(&self.peer_rate) {
+            refuse("peer_rate", "must be more than zero, with a burst of at least one")
+        } else if !positive(&self.author_rate) {
+            refuse("author_rate", "must be more than zero, with a burst of at least one")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+const fn nonzero(value: usize) -> NonZeroUsize {
+    match NonZeroUsize::new(value) {
+        Some(value) => value,
+        None => NonZeroUsize::MIN,
+    }
+}
+
+impl Default for RouterConfig {
+    fn default() -> Self {
+        Self {
+            k: nonzero(20),
+            attempts: 5,
+            retry_after: Duration::from_secs(2),
+            lookup_timeout: Duration::from_secs(10),
+            pull_timeout: Duration::from_secs(4),
+            answer_packets: 8,
+            emissions: nonzero(64),
+            pulls: nonzero(16),
+            authors_per_domain: nonzero(1024),
+            parked: nonzero(256),
+            outputs: nonzero(4096),
+            peer_rate: Rate { per_second: 50.0, burst: 500 },
+            author_rate: Rate { per_second: 1.0, burst: 60 },
+            rates: nonzero(1024),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_field_it_refuses() {
+        let refused = |change: fn(&mut RouterConfig)| {
+            let mut config = RouterConfig::default();
+            change(&mut config);
+            config.validate().unwrap_err().field
+        };
+        for preset in [RouterConfig::default(), RouterConfig::small(), RouterConfig::radio()] {
+            assert_eq!(preset.validate(), Ok(()));
+        }
+        assert_eq!(refused(|c| c.attempts = 0), "attempts");
+        assert_eq!(refused(|c| c.retry_after = Duration::ZERO), "retry_after");
+        assert_eq!(refused(|c| c.answer_packets = 33), "answer_packets");
+        assert_eq!(refused(|c| c.peer_rate.per_second = f64::NAN), "peer_rate");
+        assert_eq!(refused(|c| c.author_rate.burst = 0), "author_rate");
+    }
+}

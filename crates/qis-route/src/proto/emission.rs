@@ -1,0 +1,302 @@
+//! Emissions: from an outcome to the word of its recipients.
+
+use std::time::Duration;
+
+use qis_packet::{DomainTag, Draft, FrameKind, OutcomePacket, PacketId, Payload, Timestamp};
+
+use super::message::{Acknowledgement, PacketMessage, Status};
+use super::outbox::{Emission, Phase, Recipient};
+use super::own::Origin;
+use super::router::{Asker, Effect, Timer};
+use super::{Delivery, EmissionId, EmitError, Event, Output, PayloadDecoder, Router, SendId};
+use crate::{Address, HostError, Moment, Operation, Peer, Table};
+
+/// Renewed when two thirds of its lifetime are over.
+const RENEW_AT: (u64, u64) = (2, 3);
+/// No sooner than this after the last one, whatever the clocks say.
+const RENEW_PAUSE: Duration = Duration::from_secs(60);
+
+impl<D: PayloadDecoder> Router<D> {
+    /// Emits an outcome: makes it this node's standing packet, durably, then sends it to the most similar nodes.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError`] when the outcome is refused; nothing has changed then. A failure of the store comes later, as
+    /// [`Event::EmissionFailed`].
+    pub fn emit(&mut self, now: Moment, draft: Draft, origin: Origin<'_>) -> Result<EmissionId, EmitError> {
+        if self.poisoned {
+            return Err(EmitError::StorePoisoned);
+        }
+        let limit = self.config.emissions.get();
+        if self.emissions.len() >= limit || self.outputs.len() >= self.config.outputs.get() {
+            return Err(EmitError::QueueFull { limit });
+        }
+        let order = self.own.peek(now.wall);
+        let packet = self.author.seal(draft, origin, order, now.wall)?;
+        let domain = packet.domain();
+        if !self.decoder.knows(&domain) {
+            return Err(EmitError::UnknownDomain { domain });
+        }
+        let content = match packet.payload() {
+            Payload::Retraction => None,
+            _ => Some(self.decoder.decode(&packet)?),
+        };
+        let key = self.author.identity.public_key();
+        let verified = packet.clone().verify(self.author.network, Some(&key));
+        // It was signed a moment ago with this very key.
+        debug_assert!(verified.is_ok(), "own packets verify");
+        let Ok(verified) = verified else { return Err(EmitError::StorePoisoned) };
+
+        self.own.take();
+        let id = EmissionId(self.count());
+        let retraction = content.is_none();
+        let fingerprint = packet.fingerprint().clone();
+        let (before, row) = self.inbox.apply(verified, content);
+        let emission = Emission::new(packet);
+        let order = Operation::Put { table: Table::Order, key: Vec::new(), value: self.own.row() };
+        for operation in [row, emission.row(), order] {
+            self.journal.stage(operation, Some(id));
+        }
+        self.undo.insert(id, before);
+        self.emissions.insert(id, emission);
+        self.after_commit(now, Effect::StartEmission(id));
+        if !retraction {
+            self.announce(now, domain, fingerprint);
+            self.set_renewal(now, domain);
+        }
+        self.stats.emissions = self.stats.emissions.saturating_add(1);
+        self.pump();
+        Ok(id)
+    }
+
+    /// Withdraws this node's standing packet of a domain.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError::NothingToRetract`], and those of [`emit`](Self::emit).
+    pub fn retract(
+        &mut self,
+        now: Moment,
+        domain: DomainTag,
+        origin: Origin<'_>,
+    ) -> Result<EmissionId, EmitError> {
+        let standing = self.inbox.get(domain, self.author.id()).filter(|one| one.content().is_some());
+        let Some(standing) = standing else { return Err(EmitError::NothingToRetract { domain }) };
+        let draft = Draft::retraction(domain, standing.packet().fingerprint().clone())
+            .lifetime(standing.packet().lifetime());
+        self.emit(now, draft, origin)
+    }
+
+    pub(super) fn start_emission(&mut self, now: Moment, id: EmissionId) {
+        let Some(emission) = self.emissions.get(&id) else { return };
+        let fingerprint = emission.packet.fingerprint().clone();
+        let attempt = match emission.phase {
+            Phase::Finding { attempt, .. } => attempt + 1,
+            Phase::Committing | Phase::Delivering => 1,
+        };
+        let lookup = self.look_up(now, Asker::Emission(id), fingerprint);
+        if let Some(emission) = self.emissions.get_mut(&id) {
+            emission.phase = Phase::Finding { lookup, attempt };
+        }
+    }
+
+    pub(super) fn found_recipients(
+        &mut self,
+        now: Moment,
+        id: EmissionId,
+        result: Result<Vec<Peer>, HostError>,
+    ) {
+        let Some(emission) = self.emissions.get_mut(&id) else { return };
+        let Phase::Finding { attempt, .. } = emission.phase else { return };
+        let peers = match result {
+            Err(error) if error.is_retryable() && attempt < self.config.attempts => {
+                let wait = self.backoff(attempt);
+                self.timers.set(now.elapsed + wait, Timer::RepeatLookup(id));
+                return;
+            }
+            Err(error) => {
+                emission.lookup_error = Some(error);
+                Vec::new()
+            }
+            Ok(peers) => peers,
+        };
+        let mut recipients = Vec::with_capacity(peers.len());
+        for peer in peers {
+            let nonce = self.nonces.next();
+            self.nonces_out.insert(nonce, (id, recipients.len()));
+            let similarity = self.emissions.get(&id).map_or(0.0, |emission| {
+                // A directory that answers from another space is wrong; the recipient will say whether it cares.
+                emission.packet.fingerprint().cosine(&peer.fingerprint).unwrap_or(0.0)
+            });
+            recipients.push(Recipient {
+                peer,
+                similarity,
+                nonce,
+                attempts: 0,
+                with_key: false,
+                delivery: None,
+                timer: None,
+            });
+        }
+        let count = recipients.len();
+        if let Some(emission) = self.emissions.get_mut(&id) {
+            emission.phase = Phase::Delivering;
+            emission.recipients = recipients;
+        }
+        for recipient in 0..count {
+            self.deliver(now, id, recipient);
+        }
+        self.finish_if_delivered(now, id);
+    }
+
+    /// Sends a packet to one recipient, for the first time or again.
+    pub(super) fn deliver(&mut self, now: Moment, id: EmissionId, recipient: usize) {
+        let key = self.author.identity.public_key();
+        let Some(emission) = self.emissions.get_mut(&id) else { return };
+        let Some(one) = emission.recipients.get_mut(recipient) else { return };
+        if one.delivery.is_some() {
+            return;
+        }
+        one.attempts += 1;
+        let (attempt, to) = (one.attempts, one.peer.address.clone());
+        let packet = emission.packet.as_bytes();
+        let message = PacketMessage { nonce: one.nonce, key: one.with_key.then_some(key), packet };
+        let (frame, bytes) = (message.encode(), packet.len());
+        if let Some(rotation) = self.rotation {
+            let frame = [&[FrameKind::Rotation.code()][..], &rotation.to_bytes()].concat();
+            self.send(&to, FrameKind::Rotation, frame, 0);
+        }
+        let send = self.send(&to, FrameKind::Packet, frame, bytes);
+        self.sends.insert(send, (id, recipient));
+        let wait = self.backoff(attempt);
+        let timer = Timer::Retry { emission: id, recipient, attempt };
+        let timer = self.timers.set(now.elapsed + wait, timer);
+        let one = self.emissions.get_mut(&id).and_then(|emission| emission.recipients.get_mut(recipient));
+        if let Some(before) = one.and_then(|one| one.timer.replace(timer)) {
+            self.timers.cancel(before);
+        }
+    }
+
+    /// How long to wait after this attempt, 1 for the first: doubling, a quarter more or less.
+    fn backoff(&mut self, attempt: u8) -> Duration {
+        let doubled = self.config.retry_after * 2_u32.saturating_pow(u32::from(attempt.clamp(1, 16)) - 1);
+        let permille = 750 + u32::try_from(self.nonces.next() % 501).unwrap_or(250);
+        doubled / 1000 * permille
+    }
+
+    pub(super) fn sent(&mut self, now: Moment, id: SendId, result: Result<(), HostError>) {
+        let Some((emission, recipient)) = self.sends.remove(&id) else {
+            if result.is_err() {
+                self.stats.sends_failed = self.stats.sends_failed.saturating_add(1);
+            }
+            return;
+        };
+        let Err(error) = result else { return };
+        self.stats.sends_failed = self.stats.sends_failed.saturating_add(1);
+        // One that may pass is tried again when the timer for the acknowledgement ends.
+        if !error.is_retryable() {
+            self.conclude(now, emission, recipient, Delivery::Failed(error.kind()));
+        }
+    }
+
+    pub(super) fn conclude(&mut self, now: Moment, id: EmissionId, recipient: usize, delivery: Delivery) {
+        let Some(emission) = self.emissions.get_mut(&id) else { return };
+        let Some(one) = emission.recipients.get_mut(recipient) else { return };
+        one.delivery.get_or_insert(delivery);
+        if let Some(timer) = one.timer.take() {
+            self.timers.cancel(timer);
+        }
+        self.finish_if_delivered(now, id);
+    }
+
+    fn finish_if_delivered(&mut self, now: Moment, id: EmissionId) {
+        if !self.emissions.get(&id).is_some_and(Emission::is_delivered) {
+            return;
+        }
+        let Some(emission) = self.emissions.remove(&id) else { return };
+        for one in &emission.recipients {
+            self.nonces_out.remove(&one.nonce);
+        }
+        // Nobody waits for this to be durable: after a crash the packet is sent again, and known.
+        self.journal.stage(emission.delete(), None);
+        let event = Effect::Event(Event::Emitted(emission.into_receipt(id)));
+        self.perform(now, event);
+    }
+
+    pub(super) fn acknowledged(&mut self, now: Moment, from: &Address, ack: Acknowledgement) -> bool {
+        let Some(&(id, recipient)) = self.nonces_out.get(&ack.nonce) else { return false };
+        let Some(emission) = self.emissions.get_mut(&id) else { return false };
+        let Some(one) = emission.recipients.get_mut(recipient) else { return false };
+        if one.peer.address != *from || one.delivery.is_some() {
+            return false;
+        }
+        match ack.status {
+            Status::Applied | Status::Known => self.conclude(now, id, recipient, Delivery::Acknowledged),
+            Status::Parked => self.conclude(now, id, recipient, Delivery::Parked),
+            Status::Refused => self.conclude(now, id, recipient, Delivery::Refused),
+            Status::Busy => {} // The timer of the attempt will try again.
+            Status::KeyNeeded if one.with_key => {
+                self.conclude(now, id, recipient, Delivery::Refused);
+            }
+            Status::KeyNeeded => {
+                one.with_key = true;
+                if one.attempts < self.config.attempts {
+                    self.deliver(now, id, recipient);
+                }
+            }
+        }
+        if self.own.seen(ack.highest, now.wall) {
+            self.renew_all(now);
+        }
+        true
+    }
+
+    pub(super) fn emitted(&self, now: Timestamp) -> impl Iterator<Item = &OutcomePacket> {
+        let me = self.inbox.root(self.author.id());
+        let domains: Vec<DomainTag> = self.inbox.domains().collect();
+        domains.into_iter().filter_map(move |domain| {
+            let (_, standing) = self.inbox.in_force(domain, now).find(|(author, _)| *author == me)?;
+            standing.content().map(|_| &**standing.packet())
+        })
+    }
+
+    /// Emits all own standing outcomes again: somebody holds orders of this node that it does not know of.
+    pub(super) fn renew_all(&mut self, now: Moment) {
+        let drafts: Vec<_> = self.emitted(now.wall).map(|one| (Draft::renewal(one), one.id())).collect();
+        for (draft, id) in drafts {
+            self.renew(now, draft, id);
+        }
+        self.outputs.push_back(Output::Event(Event::IncarnationRaised));
+    }
+
+    fn renew(&mut self, now: Moment, draft: Draft, id: PacketId) {
+        // A full queue or a poisoned store has been reported where it happened; the clock tries again.
+        let _ = self.emit(now, draft, Origin(&format!("renewal of {id}")));
+    }
+
+    /// Sees to it that the clock looks at this node's standing packet of a domain. There is one timer for each domain, however often it emits.
+    pub(super) fn set_renewal(&mut self, now: Moment, domain: DomainTag) {
+        if self.renewals.insert(domain) {
+            self.timers.set(now.elapsed + RENEW_PAUSE, Timer::Renew(domain));
+        }
+    }
+
+    /// The clocked refresh: an own outcome that stands for long is stated again before it expires.
+    pub(super) fn renewal_due(&mut self, now: Moment, domain: DomainTag) {
+        self.renewals.remove(&domain);
+        let Some(standing) = self.inbox.get(domain, self.author.id()) else { return };
+        if standing.content().is_none() {
+            return;
+        }
+        let packet = standing.packet();
+        let due = packet.time().saturating_add(packet.lifetime().seconds() * RENEW_AT.0 / RENEW_AT.1);
+        let left = due.seconds_since(now.wall);
+        if left == 0 {
+            let (draft, id) = (Draft::renewal(packet), packet.id());
+            self.renew(now, draft, id);
+        }
+        let wait = Duration::from_secs(left).max(RENEW_PAUSE);
+        self.renewals.insert(domain);
+        self.timers.set(now.elapsed.saturating_add(wait), Timer::Renew(domain));
+    }
+}

@@ -1,0 +1,315 @@
+//! Frames from outside, in the order of checks: the cheap before the costly, and nothing recorded that is not verified.
+
+use qis_packet::{
+    AuthorId, DecodeError, DomainTag, Frame, FrameError, FrameKind, Freshness, OutcomePacket, Payload,
+    PublicKey, RotationStatement, VerifiedPacket, VerifyError,
+};
+
+use super::inbox::RotationRefusal;
+use super::message::{Acknowledgement, Answer, PacketMessage, Query, Status};
+use super::router::{Effect, Timer};
+use super::{Event, PayloadDecoder, Refusal, Router, Verdict};
+use crate::{Address, Moment};
+
+/// How far from the future a packet may come to be parked: a day.
+const PARK_SECONDS: u64 = 24 * 3600;
+const PARKED_PER_AUTHOR: usize = 64;
+
+/// A verified packet from the future.
+#[derive(Debug)]
+pub(super) struct Parked {
+    packet: VerifiedPacket,
+}
+
+/// Where a packet stands among those in answer to a query.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    nonce: u64,
+    index: u8,
+    total: u8,
+}
+
+impl<D: PayloadDecoder> Router<D> {
+    /// Takes in a frame that came from an address. Nobody vouches for either.
+    ///
+    /// Whatever the bytes are, the router is afterwards as the verdict says: a refused frame has changed nothing but a count and
+    /// the rates.
+    pub fn receive(&mut self, now: Moment, from: &Address, bytes: &[u8]) -> Verdict {
+        self.stats.frames_received = self.stats.frames_received.saturating_add(1);
+        let verdict = self.take_in(now, from, bytes);
+        self.stats.count(verdict);
+        self.pump();
+        verdict
+    }
+
+    fn take_in(&mut self, now: Moment, from: &Address, bytes: &[u8]) -> Verdict {
+        if bytes.len() > Frame::MAX_BYTES {
+            return Verdict::Refused(Refusal::TooLarge);
+        }
+        if !self.peers.allow(now.elapsed, from) {
+            return Verdict::Refused(Refusal::PeerRate);
+        }
+        if self.is_busy() {
+            return Verdict::Refused(Refusal::Busy);
+        }
+        let frame = match Frame::parse(bytes) {
+            Ok(frame) => frame,
+            Err(FrameError::UnknownKind { .. }) => return Verdict::Refused(Refusal::Unknown),
+            Err(_) => return Verdict::Refused(Refusal::Malformed),
+        };
+        let malformed = Verdict::Refused(Refusal::Malformed);
+        match frame.kind {
+            FrameKind::Packet => PacketMessage::decode(frame.body)
+                .map_or(malformed, |message| self.take_packet(now, from, &message)),
+            FrameKind::Acknowledgement => Acknowledgement::decode(frame.body).map_or(malformed, |message| {
+                if self.acknowledged(now, from, message) {
+                    Verdict::Handled
+                } else {
+                    Verdict::Refused(Refusal::Unsolicited)
+                }
+            }),
+            FrameKind::Query => {
+                Query::decode(frame.body).map_or(malformed, |query| self.answer(now, from, &query))
+            }
+            FrameKind::Answer => {
+                Answer::decode(frame.body).map_or(malformed, |answer| self.take_answer(now, from, &answer))
+            }
+            FrameKind::Rotation => self.take_rotation(frame.body),
+            _ => Verdict::Refused(Refusal::Unknown),
+        }
+    }
+
+    /// A packet that was pushed: judges it and says so to its sender.
+    fn take_packet(&mut self, now: Moment, from: &Address, message: &PacketMessage<'_>) -> Verdict {
+        let (verdict, about) = self.judge(now, message.key, message.packet);
+        let Some((domain, author)) = about else { return verdict };
+        let status = match verdict {
+            Verdict::Applied | Verdict::Retracted | Verdict::Handled => Status::Applied,
+            Verdict::Known => Status::Known,
+            Verdict::Parked => Status::Parked,
+            Verdict::Refused(Refusal::UnknownKey) => Status::KeyNeeded,
+            Verdict::Refused(Refusal::AuthorRate | Refusal::Full | Refusal::Busy) => Status::Busy,
+            Verdict::Refused(_) => Status::Refused,
+        };
+        let highest = self.inbox.highest(domain, author).unwrap_or_default();
+        let acknowledgement = Acknowledgement { nonce: message.nonce, status, highest };
+        // Also a repetition is only acknowledged once the first one is durable.
+        self.after_commit(now, Effect::Acknowledge(from.clone(), acknowledgement));
+        verdict
+    }
+
+    /// Judges a packet. Returns whose it says it is and what about, if it could be read.
+    fn judge(
+        &mut self,
+        now: Moment,
+        beside: Option<PublicKey>,
+        bytes: &[u8],
+    ) -> (Verdict, Option<(DomainTag, AuthorId)>) {
+        let packet = match OutcomePacket::decode(bytes) {
+            Ok(packet) => packet,
+            Err(DecodeError::TooLarge { .. }) => return (Verdict::Refused(Refusal::TooLarge), None),
+            Err(DecodeError::UnknownVersion { .. }) => return (Verdict::Refused(Refusal::Unknown), None),
+            Err(_) => return (Verdict::Refused(Refusal::Malformed), None),
+        };
+        let about = Some((packet.domain(), packet.author()));
+        (self.judge_packet(now, beside, packet).unwrap_or_else(Verdict::Refused), about)
+    }
+
+    fn judge_packet(
+        &mut self,
+        now: Moment,
+        beside: Option<PublicKey>,
+        packet: OutcomePacket,
+    ) -> Result<Verdict, Refusal> {
+        let (domain, author, order) = (packet.domain(), packet.author(), packet.order());
+        if !self.decoder.knows(&domain) {
+            return Err(Refusal::UnknownDomain);
+        }
+        if self.inbox.highest(domain, author).is_some_and(|highest| highest >= order) {
+            return Ok(Verdict::Known);
+        }
+        let freshness = packet.freshness(now.wall);
+        match freshness {
+            Freshness::Expired => return Err(Refusal::Expired),
+            Freshness::Future { early_by } if early_by > PARK_SECONDS => return Err(Refusal::TooEarly),
+            Freshness::Future { .. } | Freshness::Fresh => {}
+        }
+        if self.inbox.is_retired(author, now.wall) {
+            return Err(Refusal::RetiredKey);
+        }
+        let beside = beside.filter(|key| key.author() == author);
+        let known = self.inbox.key(author).copied().or(beside);
+        let verified = packet.verify(self.author.network, known.as_ref()).map_err(|error| match error {
+            VerifyError::Unsigned => Refusal::Unsigned,
+            VerifyError::UnknownKey { .. } => Refusal::UnknownKey,
+            _ => Refusal::Forged,
+        })?;
+        if self.inbox.root(author) == self.inbox.root(self.author.id()) {
+            // It verified, so this node made it, in a life it does not remember.
+            if self.own.seen(order, now.wall) {
+                self.renew_all(now);
+            }
+            return Err(Refusal::Own);
+        }
+        if !self.authors.allow(now.elapsed, &author) {
+            return Err(Refusal::AuthorRate);
+        }
+        match freshness {
+            Freshness::Future { early_by } => self.park(now, verified, early_by),
+            _ => self.apply(now, verified),
+        }
+    }
+
+    fn apply(&mut self, now: Moment, packet: VerifiedPacket) -> Result<Verdict, Refusal> {
+        let (domain, author, id) = (packet.domain(), packet.author(), packet.id());
+        let content = match packet.payload() {
+            Payload::Retraction => None,
+            _ => Some(self.decoder.decode(&packet).map_err(|_| Refusal::Payload)?),
+        };
+        if !self.inbox.has_place(domain, author) {
+            return Err(Refusal::Full);
+        }
+        let retraction = content.is_none();
+        let (_, row) = self.inbox.apply(packet, content);
+        self.journal.stage(row, None);
+        let author = self.inbox.root(author);
+        let event = Event::Applied { domain, author, packet: id, retraction };
+        self.after_commit(now, Effect::Event(event));
+        Ok(if retraction { Verdict::Retracted } else { Verdict::Applied })
+    }
+
+    fn park(&mut self, now: Moment, packet: VerifiedPacket, early_by: u64) -> Result<Verdict, Refusal> {
+        let author = packet.author();
+        let repeated = self.parked.values().any(|parked| parked.packet.id() == packet.id());
+        if repeated {
+            return Ok(Verdict::Parked);
+        }
+        let of_author = self.parked.values().filter(|parked| parked.packet.author() == author).count();
+        if self.parked.len() >= self.config.parked.get() || of_author >= PARKED_PER_AUTHOR {
+            return Err(Refusal::TooEarly);
+        }
+        let due = now.wall.saturating_add(early_by);
+        let place = self.parked.keys().next_back().map_or(0, |&(_, last)| last) + 1;
+        self.parked.insert((due, place), Parked { packet });
+        let wait = std::time::Duration::from_secs(early_by);
+        self.timers.set(now.elapsed.saturating_add(wait), Timer::Parked);
+        Ok(Verdict::Parked)
+    }
+
+    /// Applies parked packets whose time has come.
+    pub(super) fn admit_parked(&mut self, now: Moment) {
+        while let Some(first) = self.parked.first_entry()
+            && first.key().0 <= now.wall
+        {
+            let Parked { packet } = first.remove();
+            let highest = self.inbox.highest(packet.domain(), packet.author());
+            let verdict = if highest.is_some_and(|highest| highest >= packet.order()) {
+                Verdict::Known
+            } else if packet.freshness(now.wall) == Freshness::Expired {
+                Verdict::Refused(Refusal::Expired)
+            } else {
+                self.apply(now, packet).unwrap_or_else(Verdict::Refused)
+            };
+            self.stats.count(verdict);
+        }
+        // The wall clock may have gone slower than the other one: look again soon.
+        if let Some(&(due, _)) = self.parked.keys().next() {
+            let wait = std::time::Duration::from_secs(due.seconds_since(now.wall).max(1));
+            self.timers.set(now.elapsed.saturating_add(wait), Timer::Parked);
+        }
+    }
+
+    /// Answers a query with this node's own packet first, then the others', most similar first.
+    fn answer(&mut self, now: Moment, from: &Address, query: &Query) -> Verdict {
+        if !self.decoder.knows(&query.domain) {
+            self.send_answer(from, Place { nonce: query.nonce, index: 0, total: 0 }, None);
+            return Verdict::Refused(Refusal::UnknownDomain);
+        }
+        let me = self.inbox.root(self.author.id());
+        let mut found: Vec<(bool, f32, AuthorId)> = self
+            .standing(query.domain, now.wall)
+            .filter(|(_, standing)| {
+                let id = standing.packet().id();
+                !query.have.iter().any(|start| id.as_bytes().starts_with(start))
+            })
+            .map(|(author, standing)| {
+                let similarity = standing.packet().fingerprint().cosine(&query.fingerprint);
+                (author == me, similarity.unwrap_or(-1.0), author)
+            })
+            .collect();
+        found.sort_by(|a, b| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)));
+        found.truncate(usize::from(query.limit.min(self.config.answer_packets)));
+        let total = u8::try_from(found.len()).unwrap_or(u8::MAX);
+        if found.is_empty() {
+            self.send_answer(from, Place { nonce: query.nonce, index: 0, total }, None);
+        }
+        for (index, (_, _, author)) in (0..total).zip(found) {
+            self.send_answer(from, Place { nonce: query.nonce, index, total }, Some((query.domain, author)));
+        }
+        Verdict::Handled
+    }
+
+    fn send_answer(&mut self, to: &Address, place: Place, about: Option<(DomainTag, AuthorId)>) {
+        let Place { nonce, index, total } = place;
+        let standing = about.and_then(|(domain, author)| self.inbox.get(domain, author));
+        let (frame, bytes, rotation) = match standing {
+            None => (Answer { nonce, index: 0, total: 0, key: None, packet: &[] }.encode(), 0, None),
+            Some(standing) => {
+                let packet = standing.packet();
+                let carries_key = packet.trailer() == qis_packet::Trailer::SignatureAndKey;
+                let key = (!carries_key).then_some(*packet.key());
+                let answer = Answer { nonce, index, total, key, packet: packet.as_bytes() };
+                let rotation = self.inbox.rotation_of(packet.author()).map(RotationStatement::to_bytes);
+                (answer.encode(), packet.as_bytes().len(), rotation)
+            }
+        };
+        self.send(to, FrameKind::Answer, frame, bytes);
+        if let Some(rotation) = rotation {
+            let frame = [&[FrameKind::Rotation.code()][..], &rotation].concat();
+            self.send(to, FrameKind::Rotation, frame, 0);
+        }
+    }
+
+    /// A packet that was asked for.
+    fn take_answer(&mut self, now: Moment, from: &Address, answer: &Answer<'_>) -> Verdict {
+        let asked = |pull: &super::pull::Pull| {
+            pull.asked
+                .iter()
+                .position(|one| one.nonce == answer.nonce && one.address == *from && !one.is_complete())
+        };
+        let found = self.pulls.iter().find_map(|(&id, pull)| asked(pull).map(|index| (id, index)));
+        let Some((id, index)) = found else { return Verdict::Refused(Refusal::Unsolicited) };
+        let verdict =
+            if answer.total == 0 { Verdict::Handled } else { self.judge(now, answer.key, answer.packet).0 };
+        if let Some(pull) = self.pulls.get_mut(&id) {
+            if let Some(one) = pull.asked.get_mut(index) {
+                one.total = Some(answer.total);
+                one.received |= 1 << answer.index.min(31);
+            }
+            if answer.total > 0 {
+                pull.result.received += 1;
+            }
+            if matches!(verdict, Verdict::Applied | Verdict::Retracted) {
+                pull.result.applied += 1;
+            }
+        }
+        self.finish_pull(id, false);
+        verdict
+    }
+
+    fn take_rotation(&mut self, body: &[u8]) -> Verdict {
+        let Ok(statement) = RotationStatement::verify(body, self.author.network) else {
+            return Verdict::Refused(Refusal::Forged);
+        };
+        match self.inbox.rotate(statement) {
+            Ok(operations) => {
+                for operation in operations {
+                    self.journal.stage(operation, None);
+                }
+                Verdict::Handled
+            }
+            Err(RotationRefusal::Taken) => Verdict::Refused(Refusal::RetiredKey),
+            Err(RotationRefusal::NoPlace) => Verdict::Refused(Refusal::Full),
+        }
+    }
+}

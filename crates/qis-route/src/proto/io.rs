@@ -1,0 +1,147 @@
+//! What goes into a router and comes out of it.
+
+use std::time::Duration;
+
+use qis_fingerprint::Fingerprint;
+use qis_packet::{AuthorId, DomainTag, PacketId};
+
+use super::{EmissionId, EmitError, Pulled, Receipt};
+use crate::{Address, Batch, HostError, Peer, Table};
+
+/// Names a look-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LookupId(pub(super) u64);
+
+/// Names a send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SendId(pub(super) u64);
+
+/// Names a pull.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PullId(pub(super) u64);
+
+/// What the driver is to do.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// Hand a frame to the transport; the result is [`Input::Sent`].
+    Send {
+        /// Names it.
+        id: SendId,
+        /// Where to.
+        to: Address,
+        /// The frame.
+        frame: Vec<u8>,
+        /// How long it may take.
+        allowed: Duration,
+    },
+    /// Ask the directory for the most similar nodes; the result is [`Input::Found`].
+    Lookup {
+        /// Names it.
+        id: LookupId,
+        /// Similar to what.
+        fingerprint: Fingerprint,
+        /// How many.
+        k: usize,
+        /// How long it may take.
+        allowed: Duration,
+    },
+    /// Announce to the directory; the result is [`Input::Announced`].
+    Announce {
+        /// The node's domain and situation; the driver adds the address.
+        domain: DomainTag,
+        /// Its situation there.
+        fingerprint: Fingerprint,
+    },
+    /// Commit a batch to the store; the result is [`Input::Committed`]. There is never a second one before that.
+    Commit(Batch),
+    /// Tell those who listen.
+    Event(Event),
+}
+
+/// What the driver reports.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input {
+    /// A send ended.
+    Sent {
+        /// Which.
+        id: SendId,
+        /// How.
+        result: Result<(), HostError>,
+    },
+    /// A look-up ended.
+    Found {
+        /// Which.
+        id: LookupId,
+        /// Who was found.
+        result: Result<Vec<Peer>, HostError>,
+    },
+    /// An announcement ended.
+    Announced {
+        /// The domain.
+        domain: DomainTag,
+        /// How.
+        result: Result<(), HostError>,
+    },
+    /// The commit ended.
+    Committed(Result<(), HostError>),
+    /// The time of [`Router::next_timeout`] has come.
+    Timeout,
+}
+
+/// What happened that somebody may want to know.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// An emission is durable: it will be sent, also after a crash.
+    Stored {
+        /// Which.
+        emission: EmissionId,
+    },
+    /// An emission is over.
+    Emitted(Receipt),
+    /// An emission failed before anything was sent.
+    EmissionFailed {
+        /// Which.
+        emission: EmissionId,
+        /// Why.
+        error: EmitError,
+    },
+    /// A packet became its author's standing one, durably.
+    Applied {
+        /// The domain.
+        domain: DomainTag,
+        /// The author.
+        author: AuthorId,
+        /// The packet.
+        packet: PacketId,
+        /// Whether it withdraws what stood before.
+        retraction: bool,
+    },
+    /// A pull is over.
+    Pulled {
+        /// Which.
+        pull: PullId,
+        /// What it brought.
+        result: Pulled,
+    },
+    /// This node was restored from a backup, or its clock put back: it goes on in a new incarnation and has emitted its standing
+    /// outcomes again.
+    IncarnationRaised,
+    /// The store failed. Packets are not acknowledged until it works again.
+    StoreFailed {
+        /// Whether it will never work again; the node must be built anew then.
+        poisoned: bool,
+        /// How.
+        error: String,
+    },
+}
+
+/// A store that holds something else than this router wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a row of the table {table:?} is damaged or was written for another network or identity")]
+pub struct RestoreError {
+    /// The table.
+    pub table: Table,
+}

@@ -1,0 +1,136 @@
+//! What waits for the store.
+
+use std::collections::VecDeque;
+
+use super::receipt::EmissionId;
+use crate::{Batch, Operation};
+
+/// Collects changes into batches, one under way at a time, and holds back what may only happen once they are durable.
+///
+/// Changes that come while a batch is under way form the next one: so many packets share one commit when the store is slow.
+#[derive(Debug)]
+pub(super) struct Journal<E> {
+    staged: Staged<E>,
+    under_way: Option<Staged<E>>,
+}
+
+#[derive(Debug)]
+struct Staged<E> {
+    changes: Vec<Change>,
+    effects: VecDeque<E>,
+}
+
+#[derive(Debug)]
+struct Change {
+    operation: Operation,
+    /// The emission that fails when the store does; other changes are tried again.
+    emission: Option<EmissionId>,
+}
+
+impl<E> Staged<E> {
+    const fn new() -> Self {
+        Self { changes: Vec::new(), effects: VecDeque::new() }
+    }
+}
+
+impl<E> Journal<E> {
+    pub(super) const fn new() -> Self {
+        Self { staged: Staged::new(), under_way: None }
+    }
+
+    /// Changes that are not durable yet.
+    pub(super) fn len(&self) -> usize {
+        self.staged.changes.len() + self.under_way.as_ref().map_or(0, |staged| staged.changes.len())
+    }
+
+    pub(super) fn stage(&mut self, operation: Operation, emission: Option<EmissionId>) {
+        self.staged.changes.push(Change { operation, emission });
+    }
+
+    /// Has `effect` happen once all that was staged so far is durable; gives it back when it is already.
+    pub(super) fn after(&mut self, effect: E) -> Option<E> {
+        if !self.staged.changes.is_empty() {
+            self.staged.effects.push_back(effect);
+        } else if let Some(under_way) = &mut self.under_way {
+            under_way.effects.push_back(effect);
+        } else {
+            return Some(effect);
+        }
+        None
+    }
+
+    /// The next batch, when none is under way and there is something to commit.
+    pub(super) fn begin(&mut self) -> Option<Batch> {
+        if self.under_way.is_some() || self.staged.changes.is_empty() {
+            return None;
+        }
+        let staged = std::mem::replace(&mut self.staged, Staged::new());
+        let operations = staged.changes.iter().map(|change| change.operation.clone()).collect();
+        self.under_way = Some(staged);
+        Some(Batch { operations })
+    }
+
+    /// The batch under way is durable; returns what may happen now, in order.
+    pub(super) fn committed(&mut self) -> VecDeque<E> {
+        self.under_way.take().map(|staged| staged.effects).unwrap_or_default()
+    }
+
+    /// The batch under way failed. Its emissions are taken out and returned with what waited for it; the other changes, and their
+    /// effects, go back to the front of what is staged.
+    pub(super) fn failed(&mut self, belongs: impl Fn(&E) -> Option<EmissionId>) -> Vec<EmissionId> {
+        let Some(mut failed) = self.under_way.take() else { return Vec::new() };
+        let mut emissions: Vec<EmissionId> =
+            failed.changes.iter().filter_map(|change| change.emission).collect();
+        emissions.dedup();
+        failed.changes.retain(|change| change.emission.is_none());
+        failed.effects.retain(|effect| belongs(effect).is_none_or(|id| !emissions.contains(&id)));
+        failed.changes.append(&mut self.staged.changes);
+        failed.effects.append(&mut self.staged.effects);
+        self.staged = failed;
+        emissions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Table;
+
+    fn put(key: u8) -> Operation {
+        Operation::Put { table: Table::Packets, key: vec![key], value: vec![] }
+    }
+
+    #[test]
+    fn effects_wait_for_their_changes() {
+        let mut journal = Journal::new();
+        assert_eq!(journal.after("at once"), Some("at once"));
+        journal.stage(put(1), None);
+        assert_eq!(journal.after("first"), None);
+        assert_eq!(journal.begin().unwrap().operations, [put(1)]);
+        assert_eq!(journal.after("still first"), None);
+        journal.stage(put(2), None);
+        assert_eq!(journal.after("second"), None);
+        assert_eq!(journal.begin(), None, "one at a time");
+        assert_eq!(journal.committed(), ["first", "still first"]);
+        assert_eq!(journal.begin().unwrap().operations, [put(2)]);
+        assert_eq!(journal.committed(), ["second"]);
+        assert_eq!(journal.len(), 0);
+    }
+
+    #[test]
+    fn a_failed_batch_loses_its_emissions_and_nothing_else() {
+        let mut journal = Journal::new();
+        let id = EmissionId(7);
+        journal.stage(put(1), None);
+        journal.after("acknowledge 1");
+        journal.stage(put(2), Some(id));
+        journal.after("emit 2");
+        journal.begin();
+        journal.stage(put(3), None);
+        journal.after("acknowledge 3");
+        let failed = journal.failed(|effect| effect.starts_with("emit").then_some(id));
+        assert_eq!(failed, [id]);
+        assert_eq!(journal.begin().unwrap().operations, [put(1), put(3)]);
+        assert_eq!(journal.committed(), ["acknowledge 1", "acknowledge 3"]);
+    }
+}

@@ -1,0 +1,296 @@
+//! The bodies of the router's frames. `docs/wire-format.md` has the tables.
+
+use postcard::{take_from_bytes, to_extend};
+use qis_fingerprint::{Fingerprint, SpaceId};
+use qis_packet::{DomainTag, FrameKind, MAX_FINGERPRINT_DIMS, MAX_PACKET_BYTES, Order, PublicKey};
+use serde::{Deserialize, Serialize};
+
+/// The most packets in answer to a query.
+pub(super) const MAX_ANSWERS: u8 = 32;
+
+/// A packet on its way, with what its receiver may need beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PacketMessage<'a> {
+    /// Chosen by the sender for this recipient; the acknowledgement repeats it.
+    pub(super) nonce: u64,
+    /// The author's key, for a packet that has no room for it.
+    pub(super) key: Option<PublicKey>,
+    /// The packet, unread.
+    pub(super) packet: &'a [u8],
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Acknowledgement {
+    pub(super) nonce: u64,
+    pub(super) status: Status,
+    /// The newest order the receiver holds from the packet's author, so that an author restored from a backup notices.
+    pub(super) highest: Order,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    /// It is the author's newest now, durably.
+    Applied,
+    /// The receiver had it, or a newer one.
+    Known,
+    /// It is from the future and waits for its time.
+    Parked,
+    /// Try again later.
+    Busy,
+    /// Send it again with the author's key.
+    KeyNeeded,
+    /// It will never be taken.
+    Refused,
+}
+
+/// A request for the newest packets of a domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Query {
+    pub(super) nonce: u64,
+    pub(super) domain: DomainTag,
+    /// At most this many packets.
+    pub(super) limit: u8,
+    /// The most similar ones first.
+    pub(super) fingerprint: Fingerprint,
+    /// The first bytes of the ids of packets the asker has, which need not be sent; at most [`MAX_HAVE`](Self::MAX_HAVE).
+    pub(super) have: Vec<[u8; 4]>,
+}
+
+/// One packet in answer to a query; or word that there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Answer<'a> {
+    pub(super) nonce: u64,
+    /// Which of the answers this is, from 0.
+    pub(super) index: u8,
+    /// How many answers there are in all, at most 32; 0 for none, and no packet then.
+    pub(super) total: u8,
+    pub(super) key: Option<PublicKey>,
+    pub(super) packet: &'a [u8],
+}
+
+#[derive(Serialize, Deserialize)]
+struct PacketHead {
+    nonce: [u8; 8],
+    key: Option<[u8; 32]>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireAcknowledgement {
+    nonce: [u8; 8],
+    status: u8,
+    highest: Order,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireQuery<'a> {
+    nonce: [u8; 8],
+    domain: &'a str,
+    limit: u8,
+    space: [u8; 4],
+    fingerprint: &'a [u8],
+    have: &'a [u8],
+}
+
+#[derive(Serialize, Deserialize)]
+struct AnswerHead {
+    nonce: [u8; 8],
+    index: u8,
+    total: u8,
+    key: Option<[u8; 32]>,
+}
+
+impl Status {
+    const ALL: [Self; 6] =
+        [Self::Applied, Self::Known, Self::Parked, Self::Busy, Self::KeyNeeded, Self::Refused];
+
+    fn code(self) -> u8 {
+        match self {
+            Self::Applied => 0,
+            Self::Known => 1,
+            Self::Parked => 2,
+            Self::Busy => 3,
+            Self::KeyNeeded => 4,
+            Self::Refused => 5,
+        }
+    }
+
+    fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.code() == code)
+    }
+}
+
+impl<'a> PacketMessage<'a> {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let head =
+            PacketHead { nonce: self.nonce.to_le_bytes(), key: self.key.as_ref().map(PublicKey::to_bytes) };
+        let mut frame = encode(FrameKind::Packet, &head);
+        frame.extend(self.packet);
+        frame
+    }
+
+    pub(super) fn decode(body: &'a [u8]) -> Option<Self> {
+        let (head, packet) = take_from_bytes::<PacketHead>(body).ok()?;
+        if packet.len() > MAX_PACKET_BYTES {
+            return None;
+        }
+        Some(Self { nonce: u64::from_le_bytes(head.nonce), key: key(head.key)?, packet })
+    }
+}
+
+impl Acknowledgement {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let wire = WireAcknowledgement {
+            nonce: self.nonce.to_le_bytes(),
+            status: self.status.code(),
+            highest: self.highest,
+        };
+        encode(FrameKind::Acknowledgement, &wire)
+    }
+
+    pub(super) fn decode(body: &[u8]) -> Option<Self> {
+        let wire: WireAcknowledgement = decode_exactly(body)?;
+        Some(Self {
+            nonce: u64::from_le_bytes(wire.nonce),
+            status: Status::from_code(wire.status)?,
+            highest: wire.highest,
+        })
+    }
+}
+
+impl Query {
+    /// The most packets a query says the asker has.
+    pub(super) const MAX_HAVE: usize = 64;
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let codes: Vec<u8> = self.fingerprint.codes().iter().map(|code| code.cast_unsigned()).collect();
+        let wire = WireQuery {
+            nonce: self.nonce.to_le_bytes(),
+            domain: self.domain.as_str(),
+            limit: self.limit,
+            space: self.fingerprint.space().to_bytes(),
+            fingerprint: &codes,
+            have: self.have.as_flattened(),
+        };
+        encode(FrameKind::Query, &wire)
+    }
+
+    pub(super) fn decode(body: &[u8]) -> Option<Self> {
+        let wire: WireQuery<'_> = decode_exactly(body)?;
+        let (have, rest) = wire.have.as_chunks::<4>();
+        if wire.fingerprint.len() > MAX_FINGERPRINT_DIMS || have.len() > Self::MAX_HAVE || !rest.is_empty() {
+            return None;
+        }
+        let codes = wire.fingerprint.iter().map(|byte| byte.cast_signed()).collect();
+        Some(Self {
+            nonce: u64::from_le_bytes(wire.nonce),
+            domain: wire.domain.parse().ok()?,
+            limit: wire.limit,
+            fingerprint: Fingerprint::from_codes(SpaceId::from_bytes(wire.space), codes).ok()?,
+            have: have.to_vec(),
+        })
+    }
+}
+
+impl<'a> Answer<'a> {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let head = AnswerHead {
+            nonce: self.nonce.to_le_bytes(),
+            index: self.index,
+            total: self.total,
+            key: self.key.as_ref().map(PublicKey::to_bytes),
+        };
+        let mut frame = encode(FrameKind::Answer, &head);
+        frame.extend(self.packet);
+        frame
+    }
+
+    pub(super) fn decode(body: &'a [u8]) -> Option<Self> {
+        let (head, packet) = take_from_bytes::<AnswerHead>(body).ok()?;
+        let says_none = head.total == 0;
+        let in_range = head.index < head.total.max(1) && head.total <= MAX_ANSWERS;
+        if packet.len() > MAX_PACKET_BYTES || says_none != packet.is_empty() || !in_range {
+            return None;
+        }
+        let nonce = u64::from_le_bytes(head.nonce);
+        Some(Self { nonce, index: head.index, total: head.total, key: key(head.key)?, packet })
+    }
+}
+
+/// The outer option says whether the bytes are a key at all.
+#[expect(clippy::option_option, reason = "absent and invalid are two things")]
+fn key(bytes: Option<[u8; 32]>) -> Option<Option<PublicKey>> {
+    bytes.map(|bytes| PublicKey::from_bytes(&bytes).ok()).map_or(Some(None), |key| key.map(Some))
+}
+
+fn encode<T: Serialize>(kind: FrameKind, body: &T) -> Vec<u8> {
+    let written = to_extend(body, vec![kind.code()]);
+    debug_assert!(written.is_ok(), "postcard writes plain structs into a vector");
+    written.unwrap_or_default()
+}
+
+/// Reads a value that takes all of the bytes, in the only form it is written in.
+fn decode_exactly<'a, T: Serialize + Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    let (value, rest) = take_from_bytes::<T>(bytes).ok()?;
+    let again = to_extend(&value, Vec::with_capacity(bytes.len())).ok()?;
+    (rest.is_empty() && again == bytes).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn body(frame: &[u8]) -> &[u8] {
+        &frame[1..]
+    }
+
+    #[test]
+    fn messages_come_back() {
+        let key = qis_packet::Identity::from_seed([1; 32]).public_key();
+        for key in [None, Some(key)] {
+            let packet = PacketMessage { nonce: 7, key, packet: b"packet" };
+            assert_eq!(PacketMessage::decode(body(&packet.encode())), Some(packet));
+            let answer = Answer { nonce: 7, index: 0, total: 3, key, packet: b"packet" };
+            assert_eq!(Answer::decode(body(&answer.encode())), Some(answer));
+        }
+        for status in Status::ALL {
+            let highest = Order { incarnation: 217_000_000, sequence: 300 };
+            let acknowledgement = Acknowledgement { nonce: u64::MAX, status, highest };
+            assert_eq!(Acknowledgement::decode(body(&acknowledgement.encode())), Some(acknowledgement));
+        }
+        let fingerprint = Fingerprint::from_codes(SpaceId::new("t", 2), vec![1, -127]).unwrap();
+        let have = vec![[1; 4]; Query::MAX_HAVE];
+        let query = Query { nonce: 1, domain: "a/b".parse().unwrap(), limit: 8, fingerprint, have };
+        assert_eq!(Query::decode(body(&query.encode())), Some(query));
+    }
+
+    #[test]
+    fn oversized_and_contradicting_ones_are_refused() {
+        let long = [0; 513];
+        let packet = PacketMessage { nonce: 7, key: None, packet: &long };
+        assert_eq!(PacketMessage::decode(body(&packet.encode())), None);
+        let answer = Answer { nonce: 7, index: 0, total: 0, key: None, packet: b"packet" };
+        assert_eq!(Answer::decode(body(&answer.encode())), None);
+        let answer = Answer { nonce: 7, index: 0, total: 1, key: None, packet: b"" };
+        assert_eq!(Answer::decode(body(&answer.encode())), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_the_only_form_of_a_message_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+            if let Some(message) = PacketMessage::decode(&bytes) {
+                prop_assert!(body(&message.encode()) == bytes);
+            }
+            if let Some(message) = Acknowledgement::decode(&bytes) {
+                prop_assert!(body(&message.encode()) == bytes);
+            }
+            if let Some(message) = Query::decode(&bytes) {
+                prop_assert!(body(&message.encode()) == bytes);
+            }
+            if let Some(message) = Answer::decode(&bytes) {
+                prop_assert!(body(&message.encode()) == bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,473 @@
+//! The state machine.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use qis_fingerprint::Fingerprint;
+use qis_packet::{AuthorId, DomainTag, FrameKind, OutcomePacket, Payload, RotationStatement, Timestamp};
+
+use super::inbox::{Inbox, PayloadDecoder, Standing};
+use super::journal::Journal;
+use super::limiter::Limiter;
+use super::message::Acknowledgement;
+use super::nonce::Nonces;
+use super::outbox::Emission;
+use super::own::{Author, OwnOrder};
+use super::pull::Pull;
+use super::timer::{TimerKey, Timers};
+use super::{
+    ConfigError, Delivery, EmissionId, EmitError, Event, Input, LookupId, Output, PullId, RestoreError,
+    RouterConfig, SendId, Stats,
+};
+use crate::{Address, Descriptor, HostError, HostErrorKind, Moment, Operation, Peer, Row, Table};
+
+const PURGE_EVERY: Duration = Duration::from_secs(600);
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(6 * 3600);
+const ANNOUNCE_AGAIN: Duration = Duration::from_secs(60);
+const COMMIT_AGAIN: Duration = Duration::from_secs(1);
+const COMMIT_AGAIN_AT_MOST: Duration = Duration::from_secs(60);
+
+/// What may only happen once the changes before it are durable.
+#[derive(Debug)]
+pub(super) enum Effect {
+    Acknowledge(Address, Acknowledgement),
+    StartEmission(EmissionId),
+    Event(Event),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Timer {
+    Retry { emission: EmissionId, recipient: usize, attempt: u8 },
+    Lookup(LookupId),
+    RepeatLookup(EmissionId),
+    AskAgain(PullId),
+    PullOver(PullId),
+    Parked,
+    Renew(DomainTag),
+    Announce(DomainTag),
+    Commit,
+    Purge,
+}
+
+#[derive(Debug)]
+pub(super) enum Asker {
+    Emission(EmissionId),
+    Pull(PullId),
+}
+
+#[derive(Debug)]
+struct Announced {
+    fingerprint: Fingerprint,
+    timer: TimerKey,
+}
+
+/// The protocol of a node: emission, delivery, intake, answers, and the order of it all. See the [module](super) for how to drive it.
+#[derive(Debug)]
+pub struct Router<D: PayloadDecoder> {
+    pub(super) config: RouterConfig,
+    pub(super) author: Author,
+    pub(super) decoder: D,
+    pub(super) own: OwnOrder,
+    pub(super) inbox: Inbox<D::Content>,
+    /// Own packets' predecessors, for the case that the store fails.
+    pub(super) undo: BTreeMap<EmissionId, Option<Standing<D::Content>>>,
+    pub(super) emissions: BTreeMap<EmissionId, Emission>,
+    /// Whose acknowledgement a nonce brings.
+    pub(super) nonces_out: BTreeMap<u64, (EmissionId, usize)>,
+    pub(super) pulls: BTreeMap<PullId, Pull>,
+    lookups: BTreeMap<LookupId, (Asker, TimerKey)>,
+    pub(super) sends: BTreeMap<SendId, (EmissionId, usize)>,
+    announced: BTreeMap<DomainTag, Announced>,
+    /// Domains whose renewal has a timer.
+    pub(super) renewals: BTreeSet<DomainTag>,
+    pub(super) parked: BTreeMap<(Timestamp, u64), super::intake::Parked>,
+    pub(super) peers: Limiter<Address>,
+    pub(super) authors: Limiter<AuthorId>,
+    pub(super) journal: Journal<Effect>,
+    pub(super) timers: Timers<Timer>,
+    pub(super) outputs: VecDeque<Output>,
+    pub(super) nonces: Nonces,
+    /// States that this node's key follows another, for those that do not know.
+    pub(super) rotation: Option<RotationStatement>,
+    counter: u64,
+    commit_failures: u32,
+    pub(super) poisoned: bool,
+    pub(super) stats: Stats,
+}
+
+impl<D: PayloadDecoder> Router<D> {
+    /// A router that remembers nothing. Give it what a store holds with [`restore`](Self::restore), then [`start`](Self::start) it.
+    ///
+    /// The seed makes its nonces, which strangers must not be able to guess: take it from a good source of entropy, or from a
+    /// test's.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with the field that is out of range.
+    pub fn new(
+        config: RouterConfig,
+        author: Author,
+        decoder: D,
+        seed: [u8; 32],
+        now: Moment,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self {
+            own: OwnOrder::new(now.wall),
+            inbox: Inbox::new(config.authors_per_domain.get()),
+            peers: Limiter::new(config.peer_rate, config.rates),
+            authors: Limiter::new(config.author_rate, config.rates),
+            config,
+            author,
+            decoder,
+            undo: BTreeMap::new(),
+            emissions: BTreeMap::new(),
+            nonces_out: BTreeMap::new(),
+            pulls: BTreeMap::new(),
+            lookups: BTreeMap::new(),
+            sends: BTreeMap::new(),
+            announced: BTreeMap::new(),
+            renewals: BTreeSet::new(),
+            parked: BTreeMap::new(),
+            journal: Journal::new(),
+            timers: Timers::new(),
+            outputs: VecDeque::new(),
+            nonces: Nonces::new(seed),
+            rotation: None,
+            counter: 0,
+            commit_failures: 0,
+            poisoned: false,
+            stats: Stats::default(),
+        })
+    }
+
+    /// Takes in a row that an earlier life of this node committed.
+    ///
+    /// # Errors
+    ///
+    /// [`RestoreError`] when the row is not what a router of this identity and network writes; the row is left out.
+    pub fn restore(&mut self, now: Moment, table: Table, row: &Row) -> Result<(), RestoreError> {
+        let network = self.author.network;
+        let restored = match table {
+            Table::Order => OwnOrder::restored(&row.value, now.wall).map(|own| self.own = own),
+            Table::Packets => {
+                let decoder = &self.decoder;
+                // A packet of a domain the node has left is no damage; it is just not taken in.
+                let decode = |packet: &OutcomePacket| match packet.payload() {
+                    _ if !decoder.knows(&packet.domain()) => None,
+                    Payload::Retraction => Some(None),
+                    _ => decoder.decode(packet).ok().map(Some),
+                };
+                match self.inbox.restore(&row.key, &row.value, network, decode) {
+                    None if self.is_of_another_domain(row) => Some(()),
+                    restored => restored,
+                }
+            }
+            Table::Outbox => OutcomePacket::decode(&row.value)
+                .ok()
+                .filter(|packet| packet.author() == self.author.id())
+                .map(|packet| self.resume(packet)),
+            Table::Rotations => self.inbox.restore_rotation(&row.value, network),
+            Table::Synthesis => Some(()),
+        };
+        restored.ok_or(RestoreError { table })
+    }
+
+    fn is_of_another_domain(&self, row: &Row) -> bool {
+        let tag = row.key.split_last_chunk::<16>().and_then(|(tag, _)| std::str::from_utf8(tag).ok());
+        tag.and_then(|tag| tag.parse().ok()).is_some_and(|domain| !self.decoder.knows(&domain))
+    }
+
+    fn resume(&mut self, packet: OutcomePacket) {
+        let id = EmissionId(self.count());
+        self.emissions.insert(id, Emission::new(packet));
+    }
+
+    /// Starts: goes on with what the store held, and sets the clocks.
+    pub fn start(&mut self, now: Moment) {
+        self.inbox.settle_rotations();
+        self.author.forget(now.wall);
+        self.timers.set(now.elapsed + PURGE_EVERY, Timer::Purge);
+        let resumed: Vec<EmissionId> = self.emissions.keys().copied().collect();
+        for id in resumed {
+            self.start_emission(now, id);
+        }
+        let own: Vec<(DomainTag, Fingerprint)> =
+            self.emitted(now.wall).map(|packet| (packet.domain(), packet.fingerprint().clone())).collect();
+        for (domain, fingerprint) in own {
+            self.announce(now, domain, fingerprint);
+            self.set_renewal(now, domain);
+        }
+    }
+
+    /// Keeps the state of synthesis of a domain, for after a restart.
+    pub fn keep(&mut self, domain: DomainTag, state: Vec<u8>) {
+        if self.poisoned {
+            return;
+        }
+        let key = domain.as_str().as_bytes().to_vec();
+        self.journal.stage(Operation::Put { table: Table::Synthesis, key, value: state }, None);
+        self.pump();
+    }
+
+    /// What the node is called by its packets.
+    #[must_use]
+    pub fn author(&self) -> &Author {
+        &self.author
+    }
+
+    /// Who knows the domains.
+    #[must_use]
+    pub const fn decoder(&self) -> &D {
+        &self.decoder
+    }
+
+    /// The counts so far.
+    #[must_use]
+    pub const fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// The standing packets of a domain that are in force at `now`, this node's own among them, by author. Retractions are left out.
+    pub fn standing(
+        &self,
+        domain: DomainTag,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (AuthorId, &Standing<D::Content>)> {
+        self.inbox.in_force(domain, now).filter(|(_, standing)| standing.content().is_some())
+    }
+
+    /// The id under which packets of this author count: that of the first key of its chain.
+    #[must_use]
+    pub fn root(&self, author: AuthorId) -> AuthorId {
+        self.inbox.root(author)
+    }
+
+    /// This node's key follows another of its own: says so to those it sends packets to.
+    pub fn set_rotation(&mut self, statement: RotationStatement) {
+        self.rotation = Some(statement);
+    }
+
+    /// Makes the node findable in a domain, now and again and again.
+    pub fn announce(&mut self, now: Moment, domain: DomainTag, fingerprint: Fingerprint) {
+        self.outputs.push_back(Output::Announce { domain, fingerprint: fingerprint.clone() });
+        self.announce_later(now, domain, fingerprint, ANNOUNCE_EVERY);
+    }
+
+    fn announce_later(&mut self, now: Moment, domain: DomainTag, fingerprint: Fingerprint, wait: Duration) {
+        let timer = self.timers.set(now.elapsed + wait, Timer::Announce(domain));
+        if let Some(before) = self.announced.insert(domain, Announced { fingerprint, timer }) {
+            self.timers.cancel(before.timer);
+        }
+    }
+
+    /// What the node announces in a domain.
+    #[must_use]
+    pub fn announced(&self, domain: DomainTag) -> Option<&Fingerprint> {
+        self.announced.get(&domain).map(|announced| &announced.fingerprint)
+    }
+
+    /// Takes in what the driver reports.
+    pub fn handle(&mut self, now: Moment, input: Input) {
+        match input {
+            Input::Sent { id, result } => self.sent(now, id, result),
+            Input::Found { id, result } => self.found(now, id, result),
+            Input::Announced { domain, result } => {
+                let fingerprint = self.announced(domain).cloned();
+                if let (Err(_), Some(fingerprint)) = (result, fingerprint) {
+                    self.announce_later(now, domain, fingerprint, ANNOUNCE_AGAIN);
+                }
+            }
+            Input::Committed(result) => self.committed(now, result),
+            Input::Timeout => {
+                while let Some(timer) = self.timers.pop(now.elapsed) {
+                    self.fire(now, timer);
+                }
+            }
+        }
+        self.pump();
+    }
+
+    /// The next thing for the driver to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Timeout`] is due, by [`Moment::elapsed`].
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Duration> {
+        self.timers.next()
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        let limit = self.config.outputs.get();
+        self.poisoned || self.outputs.len() >= limit || self.journal.len() >= limit
+    }
+
+    pub(super) fn after_commit(&mut self, now: Moment, effect: Effect) {
+        if let Some(effect) = self.journal.after(effect) {
+            self.perform(now, effect);
+        }
+    }
+
+    /// Begins the next commit, if there is something to commit and none is under way.
+    pub(super) fn pump(&mut self) {
+        if self.commit_failures == 0
+            && !self.poisoned
+            && let Some(batch) = self.journal.begin()
+        {
+            self.outputs.push_back(Output::Commit(batch));
+        }
+    }
+
+    pub(super) fn perform(&mut self, now: Moment, effect: Effect) {
+        match effect {
+            Effect::Acknowledge(to, acknowledgement) => {
+                self.send(&to, FrameKind::Acknowledgement, acknowledgement.encode(), 0);
+            }
+            Effect::StartEmission(id) => {
+                self.undo.remove(&id);
+                self.outputs.push_back(Output::Event(Event::Stored { emission: id }));
+                self.start_emission(now, id);
+            }
+            Effect::Event(event) => self.outputs.push_back(Output::Event(event)),
+        }
+    }
+
+    fn committed(&mut self, now: Moment, result: Result<(), HostError>) {
+        let Err(error) = result else {
+            self.commit_failures = 0;
+            for effect in self.journal.committed() {
+                self.perform(now, effect);
+            }
+            return;
+        };
+        self.stats.commits_failed = self.stats.commits_failed.saturating_add(1);
+        self.poisoned = !error.is_retryable();
+        let belongs = |effect: &Effect| match effect {
+            Effect::StartEmission(id) => Some(*id),
+            Effect::Acknowledge(..) | Effect::Event(_) => None,
+        };
+        let failed = self.journal.failed(belongs);
+        let (kind, message) = (error.kind(), error.to_string());
+        // Later own packets of a domain first, so that each undo finds what it replaced.
+        for id in failed.into_iter().rev() {
+            let Some(emission) = self.emissions.remove(&id) else { continue };
+            if let Some(before) = self.undo.remove(&id) {
+                self.inbox.undo(emission.packet.domain(), self.author.id(), before);
+            }
+            let error = EmitError::Store(HostError::new(kind, message.clone()));
+            self.outputs.push_back(Output::Event(Event::EmissionFailed { emission: id, error }));
+        }
+        if !self.poisoned {
+            let wait = COMMIT_AGAIN * 2_u32.saturating_pow(self.commit_failures.min(6));
+            self.commit_failures = self.commit_failures.saturating_add(1);
+            self.timers.set(now.elapsed + wait.min(COMMIT_AGAIN_AT_MOST), Timer::Commit);
+        }
+        let event = Event::StoreFailed { poisoned: self.poisoned, error: message };
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    pub(super) fn look_up(&mut self, now: Moment, asker: Asker, fingerprint: Fingerprint) -> LookupId {
+        let id = LookupId(self.count());
+        let (k, allowed) = (self.config.k.get() + 1, self.config.lookup_timeout);
+        let timer = self.timers.set(now.elapsed + allowed, Timer::Lookup(id));
+        self.lookups.insert(id, (asker, timer));
+        self.outputs.push_back(Output::Lookup { id, fingerprint, k, allowed });
+        id
+    }
+
+    fn found(&mut self, now: Moment, id: LookupId, result: Result<Vec<Peer>, HostError>) {
+        let Some((asker, timer)) = self.lookups.remove(&id) else { return };
+        self.timers.cancel(timer);
+        let result = result.map(|peers| self.choose(peers));
+        match asker {
+            Asker::Emission(id) => self.found_recipients(now, id, result),
+            Asker::Pull(id) => self.found_sources(now, id, result),
+        }
+    }
+
+    /// Leaves out this node and repetitions, and takes the first k.
+    fn choose(&self, peers: Vec<Peer>) -> Vec<Peer> {
+        let me = self.author.id();
+        let mut chosen: Vec<Peer> = Vec::new();
+        for peer in peers {
+            let known = chosen.iter().any(|one| one.author == peer.author || one.address == peer.address);
+            if peer.author != me && !known && chosen.len() < self.config.k.get() {
+                chosen.push(peer);
+            }
+        }
+        chosen
+    }
+
+    fn fire(&mut self, now: Moment, timer: Timer) {
+        match timer {
+            Timer::Retry { emission, recipient, attempt } => {
+                let one = self.emissions.get(&emission).and_then(|one| one.recipients.get(recipient));
+                let waiting = one.is_some_and(|one| one.delivery.is_none() && one.attempts == attempt);
+                if waiting && attempt < self.config.attempts {
+                    self.deliver(now, emission, recipient);
+                } else if waiting {
+                    self.conclude(now, emission, recipient, Delivery::Unacknowledged);
+                }
+            }
+            Timer::Lookup(id) => {
+                let error = HostError::new(HostErrorKind::Timeout, "the look-up took too long");
+                self.found(now, id, Err(error));
+            }
+            Timer::RepeatLookup(id) => self.start_emission(now, id),
+            Timer::AskAgain(id) => self.ask(now, id),
+            Timer::PullOver(id) => self.finish_pull(id, true),
+            Timer::Parked => self.admit_parked(now),
+            Timer::Renew(domain) => self.renewal_due(now, domain),
+            Timer::Announce(domain) => {
+                if let Some(fingerprint) = self.announced(domain).cloned() {
+                    self.announce(now, domain, fingerprint);
+                }
+            }
+            Timer::Commit => {
+                self.commit_failures = 0;
+                self.pump();
+            }
+            Timer::Purge => {
+                for operation in self.inbox.purge(now.wall) {
+                    self.journal.stage(operation, None);
+                }
+                self.author.forget(now.wall);
+                self.timers.set(now.elapsed + PURGE_EVERY, Timer::Purge);
+            }
+        }
+    }
+
+    pub(super) fn send(
+        &mut self,
+        to: &Address,
+        kind: FrameKind,
+        frame: Vec<u8>,
+        packet_bytes: usize,
+    ) -> SendId {
+        let id = SendId(self.count());
+        self.stats.count_sent(kind, frame.len(), packet_bytes);
+        let allowed = self.config.retry_after;
+        self.outputs.push_back(Output::Send { id, to: to.clone(), frame, allowed });
+        id
+    }
+
+    pub(super) fn count(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+}
+
+impl Descriptor {
+    /// The descriptor of this author and address for an [`Output::Announce`].
+    #[must_use]
+    pub const fn new(
+        author: AuthorId,
+        address: Address,
+        domain: DomainTag,
+        fingerprint: Fingerprint,
+    ) -> Self {
+        Self { author, address, domain, fingerprint }
+    }
+}

@@ -1,0 +1,88 @@
+//! What became of a frame.
+
+use std::fmt;
+
+/// What the router did with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// A packet that is its author's newest in its domain now.
+    Applied,
+    /// A packet that was here, or is older than one that is.
+    Known,
+    /// A packet from the future, which waits for its time.
+    Parked,
+    /// A packet that withdrew its author's standing one.
+    Retracted,
+    /// An acknowledgement, query, answer or statement that was acted upon.
+    Handled,
+    /// Nothing; the state is as it was, but for the count.
+    Refused(Refusal),
+}
+
+macro_rules! refusals {
+    ($($(#[doc = $doc:literal])+ $name:ident => $text:literal,)+) => {
+        /// Why a frame was refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Refusal {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Refusal {
+            /// All refusals.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// A short name, for logs and metrics.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)+
+                }
+            }
+        }
+    };
+}
+
+refusals! {
+    /// More bytes than a frame or packet may have.
+    TooLarge => "too large",
+    /// Too many frames from this address.
+    PeerRate => "peer rate",
+    /// Not a frame, message or packet in its one form.
+    Malformed => "malformed",
+    /// A kind of frame or version of packet that is not known here.
+    Unknown => "unknown kind or version",
+    /// A domain this node has no part in, or a schema it does not follow.
+    UnknownDomain => "unknown domain",
+    /// No signature.
+    Unsigned => "unsigned",
+    /// No key is known for the author.
+    UnknownKey => "unknown key",
+    /// The signature is not the author's for this network.
+    Forged => "forged",
+    /// The key was followed by another and its time is over.
+    RetiredKey => "retired key",
+    /// Too many new packets of this author.
+    AuthorRate => "author rate",
+    /// Its lifetime is over.
+    Expired => "expired",
+    /// From further in the future than is waited for.
+    TooEarly => "too early",
+    /// Its content is not what the domain takes: the kind, the dimensions, the encoding.
+    Payload => "payload",
+    /// It is this node's own, come back.
+    Own => "own",
+    /// Nobody asked for it.
+    Unsolicited => "unsolicited",
+    /// A table has no place for it.
+    Full => "full",
+    /// A queue has no place for it, or the store does not work.
+    Busy => "busy",
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

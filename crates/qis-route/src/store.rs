@@ -1,0 +1,107 @@
+//! What a node must not forget.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::HostError;
+
+/// The tables of a store. Keys and values are the router's business and mean nothing to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Table {
+    /// The node's own place in the order.
+    Order,
+    /// Emissions that are not acknowledged by all their recipients.
+    Outbox,
+    /// The newest packet of each author and domain.
+    Packets,
+    /// Statements that one key follows another.
+    Rotations,
+    /// The state of synthesis of each domain.
+    Synthesis,
+}
+
+impl Table {
+    /// All tables.
+    pub const ALL: [Self; 5] = [Self::Order, Self::Outbox, Self::Packets, Self::Rotations, Self::Synthesis];
+}
+
+/// One change of a [`Batch`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Writes a value, replacing one that is there.
+    Put {
+        /// The table.
+        table: Table,
+        /// The key, at most 255 bytes.
+        key: Vec<u8>,
+        /// The value.
+        value: Vec<u8>,
+    },
+    /// Removes a key, whether it is there or not.
+    Delete {
+        /// The table.
+        table: Table,
+        /// The key.
+        key: Vec<u8>,
+    },
+}
+
+/// Changes that happen together or not at all.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Batch {
+    /// The changes, applied in this order.
+    pub operations: Vec<Operation>,
+}
+
+/// A key and its value, as a store returns them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The key.
+    pub key: Vec<u8>,
+    /// The value.
+    pub value: Vec<u8>,
+}
+
+/// Keeps what must survive a restart.
+///
+/// # To be correct
+///
+/// - `commit` is atomic and durable: once it returns `Ok`, all operations survive a crash and a power loss; when it returns an error or
+///   is never heard of again, either all or none of them do.
+/// - Commits are called one at a time, in order, from the node's driver; each starts after the one before has ended. The driver does not
+///   drop the future of a commit unless the node is dropped.
+/// - `range` sees every commit that has ended. It returns rows in ascending byte order of their keys, starting with the first key that is
+///   not below `from`, at most `limit` of them. It is called when the node starts.
+/// - After a write that failed in a way that leaves the outcome unknown (a failed fsync), every later `commit` fails with
+///   [`HostErrorKind::Corrupt`](crate::HostErrorKind::Corrupt). A full disk is
+///   [`HostErrorKind::Full`](crate::HostErrorKind::Full), and a later commit may succeed.
+/// - One node uses a store, one process at a time.
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// Makes all changes of a batch, or none.
+    async fn commit(&self, batch: Batch) -> Result<(), HostError>;
+
+    /// Rows of a table from the key `from` on.
+    async fn range(&self, table: Table, from: &[u8], limit: usize) -> Result<Vec<Row>, HostError>;
+}
+
+macro_rules! forward {
+    ($pointer:ty) => {
+        #[async_trait]
+        impl<S: Store + ?Sized> Store for $pointer {
+            async fn commit(&self, batch: Batch) -> Result<(), HostError> {
+                (**self).commit(batch).await
+            }
+
+            async fn range(&self, table: Table, from: &[u8], limit: usize) -> Result<Vec<Row>, HostError> {
+                (**self).range(table, from, limit).await
+            }
+        }
+    };
+}
+forward!(Box<S>);
+forward!(Arc<S>);
+forward!(&'static S);

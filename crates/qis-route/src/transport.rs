@@ -1,0 +1,97 @@
+//! How frames get from here to there.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use qis_packet::Frame;
+
+use crate::{Address, HostError};
+
+/// Carries frames one way, like datagrams.
+///
+/// There is no request and no answer here: acknowledgements, retries and time-outs are the router's, so a
+/// UDP socket, an HTTP POST, a message queue, a radio and a channel are all a dozen lines. What arrives is not this trait's
+/// business either: the host hands it to the node with `Node::receive(from, frame)`.
+///
+/// # To be correct
+///
+/// - `send` hands over one whole frame or fails; frames may be lost, repeated and reordered on the way, but not cut, joined or altered.
+/// - `Ok` means that the frame was handed over, not that it arrived. Waiting for the other side to *process* the frame is wrong: the
+///   node may be waiting for this very call.
+/// - The `from` that the other side's host passes to its node is [`local_address`](Self::local_address), or any address under
+///   which `send` reaches this node: answers go there.
+/// - `send` is called from the node's driver, many calls at a time, in no order. It returns within `allowed`; the driver may drop
+///   the future later than that, which must leave nothing broken.
+/// - A failure that may pass is of a retryable kind; one that never will is [`HostErrorKind::Refused`](crate::HostErrorKind::Refused).
+///   Retries are the router's: an implementation makes none.
+/// - Nothing is authenticated here. Packets are signed; addresses are not.
+#[async_trait]
+pub trait Transport: fmt::Debug + Send + Sync + 'static {
+    /// Where this node is reached; what it announces.
+    fn local_address(&self) -> Address;
+
+    /// The largest frame it carries, in bytes; [`Frame::MAX_BYTES`] unless stated.
+    fn max_frame(&self) -> usize {
+        Frame::MAX_BYTES
+    }
+
+    /// Hands over one frame within the time allowed.
+    async fn send(&self, to: &Address, frame: &[u8], allowed: Duration) -> Result<(), HostError>;
+}
+
+macro_rules! forward {
+    ($pointer:ty) => {
+        #[async_trait]
+        impl<T: Transport + ?Sized> Transport for $pointer {
+            fn local_address(&self) -> Address {
+                (**self).local_address()
+            }
+
+            fn max_frame(&self) -> usize {
+                (**self).max_frame()
+            }
+
+            async fn send(&self, to: &Address, frame: &[u8], allowed: Duration) -> Result<(), HostError> {
+                (**self).send(to, frame, allowed).await
+            }
+        }
+    };
+}
+forward!(Box<T>);
+forward!(Arc<T>);
+forward!(&'static T);
+
+struct FnTransport<F> {
+    local: Address,
+    send: F,
+}
+
+/// Makes a [`Transport`] of a function that hands over a frame at once, such as pushing it into a queue.
+pub fn transport_fn<F>(local: Address, send: F) -> impl Transport
+where
+    F: Fn(&Address, &[u8]) -> Result<(), HostError> + Send + Sync + 'static,
+{
+    FnTransport { local, send }
+}
+
+impl<F> fmt::Debug for FnTransport<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FnTransport").field("local", &self.local).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl<F> Transport for FnTransport<F>
+where
+    F: Fn(&Address, &[u8]) -> Result<(), HostError> + Send + Sync + 'static,
+{
+    fn local_address(&self) -> Address {
+        self.local.clone()
+    }
+
+    async fn send(&self, to: &Address, frame: &[u8], _allowed: Duration) -> Result<(), HostError> {
+        (self.send)(to, frame)
+    }
+}

@@ -1,0 +1,291 @@
+//! Putting a node together.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use qis_fingerprint::{Embedder, HashEmbedder};
+use qis_packet::{
+    Epoch, Frame, Identity, Lifetime, MAX_PACKET_BYTES, NetworkId, RotationStatement, SKEW_SECONDS,
+    SiteSecret,
+};
+use qis_route::proto::{Author, ConfigError, Router, RouterConfig};
+use qis_route::{Clock, Directory, Moment, Row, Store, Table, Transport};
+
+use crate::domain::{Domain, Domains, Kind};
+use crate::events::Listeners;
+use crate::memory::MemoryStore;
+use crate::node::{Core, Inner};
+use crate::{BuildError, Node};
+
+/// What a packet's frame has besides the packet: kind, nonce, and the author's key.
+const FRAME_OVERHEAD: usize = 1 + 8 + 1 + 32;
+const PAGE: usize = 256;
+
+/// Builds a [`Node`]. It needs an identity, a transport, a directory and at least one domain.
+///
+/// Everything else has a default: the network `"default"`, the in-memory store (nothing survives a restart), the
+/// [`HashEmbedder`], the system's clock, a provenance secret that follows from the identity.
+#[must_use = "a builder does nothing until it builds"]
+pub struct NodeBuilder {
+    identity: Option<Identity>,
+    network: NetworkId,
+    name: String,
+    secret: Option<SiteSecret>,
+    rotation: Option<RotationStatement>,
+    domains: Vec<Domain>,
+    transport: Option<Arc<dyn Transport>>,
+    directory: Option<Arc<dyn Directory>>,
+    store: Arc<dyn Store>,
+    clock: Option<Arc<dyn Clock>>,
+    embedder: Arc<dyn Embedder>,
+    config: RouterConfig,
+    seed: Option<[u8; 32]>,
+}
+
+impl NodeBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            identity: None,
+            network: NetworkId::new("default"),
+            name: String::new(),
+            secret: None,
+            rotation: None,
+            domains: Vec::new(),
+            transport: None,
+            directory: None,
+            store: Arc::new(MemoryStore::default()),
+            clock: default_clock(),
+            embedder: Arc::new(HashEmbedder::default()),
+            config: RouterConfig::default(),
+            seed: None,
+        }
+    }
+
+    /// The keys this node signs with. One node uses an identity at a time.
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// The network the node takes part in; packets of others are forgeries to it. `"default"` by default.
+    pub fn network(mut self, network: NetworkId) -> Self {
+        self.network = network;
+        self
+    }
+
+    /// The node's name in provenance commitments; it is never sent. Empty by default.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// What hides the provenance of the node's packets. By default it follows from the identity, so that it can be opened as long as the
+    /// identity is kept; bring your own to be able to erase it.
+    pub fn site_secret(mut self, secret: SiteSecret) -> Self {
+        self.secret = Some(secret);
+        self
+    }
+
+    /// States that the node's identity follows an earlier one of the same site: both count as one author.
+    pub fn rotation(mut self, statement: RotationStatement) -> Self {
+        self.rotation = Some(statement);
+        self
+    }
+
+    /// A domain the node takes part in; call it once for each.
+    pub fn domain(mut self, domain: Domain) -> Self {
+        self.domains.push(domain);
+        self
+    }
+
+    /// How frames get to other nodes.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(Arc::new(transport));
+        self
+    }
+
+    /// Who is in a similar situation.
+    pub fn directory(mut self, directory: impl Directory) -> Self {
+        self.directory = Some(Arc::new(directory));
+        self
+    }
+
+    /// What survives a restart. In memory by default: nothing.
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Arc::new(store);
+        self
+    }
+
+    /// The clock; the system's by default, with the feature `tokio`.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// What makes fingerprints of situations in words; the [`HashEmbedder`] by default.
+    pub fn embedder(mut self, embedder: impl Embedder) -> Self {
+        self.embedder = Arc::new(embedder);
+        self
+    }
+
+    /// Bounds and waits.
+    pub fn config(mut self, config: RouterConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// The seed of the node's nonces and retry times, for simulations that must repeat. By default it is from the system's entropy;
+    /// a seed that others know lets them forge acknowledgements.
+    pub fn seed(mut self, seed: [u8; 32]) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Builds the node and reads its store. Drive [`Node::run`] then.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] with what is missing, out of range or unreadable.
+    pub async fn build(self) -> Result<Node, BuildError> {
+        let missing = |part| BuildError::Missing { part };
+        let identity = self.identity.ok_or(missing("identity"))?;
+        let transport = self.transport.ok_or(missing("transport"))?;
+        let directory = self.directory.ok_or(missing("directory"))?;
+        let clock = self.clock.ok_or(missing("clock"))?;
+        if self.domains.is_empty() {
+            return Err(missing("domain"));
+        }
+        let mut domains = BTreeMap::new();
+        for domain in self.domains {
+            let tag = domain.tag;
+            if domains.insert(tag, domain).is_some() {
+                return Err(BuildError::DuplicateDomain { domain: tag });
+            }
+        }
+        let (max_frame, needed) = (transport.max_frame(), MAX_PACKET_BYTES + FRAME_OVERHEAD);
+        if max_frame < needed {
+            return Err(BuildError::FrameTooSmall { max_frame, needed });
+        }
+        if max_frame > Frame::MAX_BYTES {
+            let problem = "a frame has at most 16384 bytes";
+            return Err(ConfigError { field: "max_frame", problem }.into());
+        }
+        let seed = match self.seed {
+            Some(seed) => seed,
+            None => entropy()?,
+        };
+        let now = clock.now();
+        let secret = match self.secret {
+            Some(secret) => secret,
+            None => {
+                let oldest = now.wall.saturating_sub(Lifetime::MAX.seconds() + SKEW_SECONDS);
+                SiteSecret::derived(&identity, Epoch::of(oldest))?
+            }
+        };
+        let domains = Domains(Arc::new(domains));
+        let author = Author { identity, secret, node: self.name, network: self.network };
+        let mut router = Router::new(self.config, author, domains.clone(), seed, now)?;
+        if let Some(statement) = self.rotation {
+            router.set_rotation(statement);
+        }
+        let mut states = BTreeMap::new();
+        for table in Table::ALL {
+            for row in rows(&*self.store, table).await? {
+                if table == Table::Synthesis {
+                    states.extend(state(&row));
+                }
+                router.restore(now, table, &row)?;
+            }
+        }
+        router.start(now);
+        let core = Core {
+            router,
+            evidence: BTreeMap::new(),
+            deltas: BTreeMap::new(),
+            states,
+            emissions: BTreeMap::new(),
+            pulls: BTreeMap::new(),
+            listeners: Listeners::default(),
+            stopping: false,
+            stopped: Vec::new(),
+        };
+        let inner = Inner::new(core, domains, transport, directory, self.store, clock, self.embedder);
+        let node = Node { inner: Arc::new(inner) };
+        announce(&node, now).await?;
+        Ok(node)
+    }
+
+    /// Builds the node and spawns its driver on the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::NoRuntime`] outside a runtime, and all those of [`build`](Self::build).
+    #[cfg(feature = "tokio")]
+    pub async fn start(self) -> Result<Node, BuildError> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
+        let node = self.build().await?;
+        runtime.spawn(node.run());
+        Ok(node)
+    }
+}
+
+/// Makes the node findable in its domains of plain vectors from the start. Evidence is found by its gradient, once there is some.
+async fn announce(node: &Node, now: Moment) -> Result<(), BuildError> {
+    for domain in node.inner.domains.0.values() {
+        let described = matches!(domain.kind, Kind::Delta { .. }) || domain.situation.is_some();
+        let announced = node.inner.lock().router.announced(domain.tag).is_some();
+        if described && !announced {
+            let embedded = node.inner.embed(domain, None).await;
+            let fingerprint = embedded.map_err(|source| BuildError::Embed { domain: domain.tag, source })?;
+            node.inner.lock().router.announce(now, domain.tag, fingerprint);
+        }
+    }
+    Ok(())
+}
+
+async fn rows(store: &dyn Store, table: Table) -> Result<Vec<Row>, BuildError> {
+    let mut rows: Vec<Row> = Vec::new();
+    loop {
+        // The key after the last one read is that key with a zero behind it.
+        let from = rows.last().map_or_else(Vec::new, |row| [&row.key[..], &[0]].concat());
+        let page = store.range(table, &from, PAGE).await.map_err(BuildError::Store)?;
+        let last = page.len() < PAGE;
+        rows.extend(page);
+        if last {
+            return Ok(rows);
+        }
+    }
+}
+
+fn state(row: &Row) -> Option<(qis_packet::DomainTag, Vec<f64>)> {
+    let domain = std::str::from_utf8(&row.key).ok()?.parse().ok()?;
+    let (values, rest) = row.value.as_chunks::<8>();
+    rest.is_empty().then(|| (domain, values.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect()))
+}
+
+fn entropy() -> Result<[u8; 32], BuildError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|_| BuildError::Entropy)?;
+    Ok(seed)
+}
+
+#[cfg(feature = "tokio")]
+fn default_clock() -> Option<Arc<dyn Clock>> {
+    Some(Arc::new(crate::TokioClock::new()))
+}
+
+#[cfg(not(feature = "tokio"))]
+fn default_clock() -> Option<Arc<dyn Clock>> {
+    None
+}
+
+impl fmt::Debug for NodeBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeBuilder")
+            .field("identity", &self.identity)
+            .field("domains", &self.domains)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

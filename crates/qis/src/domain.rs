@@ -1,0 +1,174 @@
+//! What a node takes part in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use qis_codec::MAX_DIMS;
+use qis_packet::{DomainTag, DomainTagError, Lifetime, OutcomePacket, Payload};
+use qis_route::proto::{PayloadDecoder, PayloadRefusal};
+use qis_synth::bayes::EmpiricalBayes;
+use qis_synth::evidence::{EvidenceSummary, Schema};
+use qis_synth::rules::{AnchoredMean, Ema};
+use qis_synth::{Content, Synthesizer};
+
+/// A domain a node takes part in: what its packets hold, and by which rule they are synthesised.
+///
+/// A node drops packets of all other domains.
+#[derive(Clone, Debug)]
+#[must_use = "a domain does nothing until a builder has it"]
+pub struct Domain {
+    pub(crate) tag: DomainTag,
+    pub(crate) kind: Kind,
+    pub(crate) rule: Arc<dyn Synthesizer>,
+    pub(crate) situation: Option<String>,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) min_records: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    Delta { dims: usize },
+    Evidence { schema: Arc<Schema> },
+}
+
+/// A domain that can't be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DomainError {
+    /// The tag is none.
+    #[error(transparent)]
+    Tag(#[from] DomainTagError),
+    /// Vectors of no coordinate, or of more than 4,096.
+    #[error("a domain's vectors have 1 to 4096 coordinates, not {dims}")]
+    Dims {
+        /// The number asked for.
+        dims: usize,
+    },
+}
+
+impl Domain {
+    /// A domain of plain vectors of `dims` coordinates, synthesised by [`AnchoredMean`]: for peers that trust each other.
+    ///
+    /// # Errors
+    ///
+    /// [`DomainError`] when the tag is none or `dims` is not 1 to 4,096.
+    pub fn delta(tag: &str, dims: usize) -> Result<Self, DomainError> {
+        if dims == 0 || dims > MAX_DIMS {
+            return Err(DomainError::Dims { dims });
+        }
+        Ok(Self::new(tag.parse()?, Kind::Delta { dims }, Arc::new(AnchoredMean::default())))
+    }
+
+    /// A domain of plain vectors, synthesised by exactly the rule of the article the project comes from, [`Ema`].
+    ///
+    /// Over many rounds it forgets the site's own data; see the measurements in the README. It is here for comparison.
+    ///
+    /// # Errors
+    ///
+    /// As for [`delta`](Self::delta).
+    pub fn article(tag: &str, dims: usize) -> Result<Self, DomainError> {
+        Ok(Self::delta(tag, dims)?.synthesizer(Ema::default()))
+    }
+
+    /// A domain of evidence on the model of a schema, synthesised by [`EmpiricalBayes`]. Its tag is `prefix@` and the schema's hash.
+    ///
+    /// # Errors
+    ///
+    /// [`DomainError`] when the prefix makes no tag: it has at most 23 bytes.
+    pub fn evidence(prefix: &str, schema: Schema) -> Result<Self, DomainError> {
+        let tag = schema.domain(prefix)?;
+        let kind = Kind::Evidence { schema: Arc::new(schema) };
+        Ok(Self::new(tag, kind, Arc::new(EmpiricalBayes::default())))
+    }
+
+    fn new(tag: DomainTag, kind: Kind, rule: Arc<dyn Synthesizer>) -> Self {
+        Self { tag, kind, rule, situation: None, lifetime: Lifetime::default(), min_records: 20 }
+    }
+
+    /// Another rule of synthesis.
+    pub fn synthesizer(mut self, rule: impl Synthesizer) -> Self {
+        self.rule = Arc::new(rule);
+        self
+    }
+
+    /// This site's situation in words, such as `"adults with chest pain, rural clinic, no cath lab"`: what fingerprints are made of
+    /// unless an outcome brings its own. Without it the domain's tag is embedded, which makes all nodes of the domain alike.
+    ///
+    /// It is not anonymous: do not describe persons.
+    pub fn situation(mut self, text: impl Into<String>) -> Self {
+        self.situation = Some(text.into());
+        self
+    }
+
+    /// How long outcomes of this domain stand; 30 days by default. They are stated again before that.
+    pub const fn lifetime(mut self, lifetime: Lifetime) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// Evidence of fewer records is not published, since it would give them away; 20 by default. The site still receives.
+    pub const fn min_records(mut self, records: usize) -> Self {
+        self.min_records = records;
+        self
+    }
+
+    /// The tag.
+    #[must_use]
+    pub const fn tag(&self) -> DomainTag {
+        self.tag
+    }
+}
+
+/// The domains of a node, as the router sees them.
+#[derive(Clone, Debug)]
+pub(crate) struct Domains(pub(crate) Arc<BTreeMap<DomainTag, Domain>>);
+
+impl Domains {
+    /// The domain of this tag, or the only one whose tag is this with a schema's hash behind it.
+    pub(crate) fn find(&self, name: &str) -> Option<&Domain> {
+        if let Some(domain) = name.parse().ok().and_then(|tag| self.0.get(&tag)) {
+            return Some(domain);
+        }
+        let mut matching = self.0.values().filter(|domain| {
+            let tag = domain.tag.as_str();
+            domain.tag.schema_hash().is_some()
+                && tag.rsplit_once('@').is_some_and(|(prefix, _)| prefix == name)
+        });
+        let first = matching.next();
+        if matching.next().is_some() { None } else { first }
+    }
+}
+
+impl PayloadDecoder for Domains {
+    type Content = Content;
+
+    fn knows(&self, domain: &DomainTag) -> bool {
+        self.0.contains_key(domain)
+    }
+
+    fn decode(&self, packet: &OutcomePacket) -> Result<Content, PayloadRefusal> {
+        let kind = |expected| PayloadRefusal::Kind { expected };
+        let domain = self.0.get(&packet.domain()).ok_or(kind("another domain's packets"))?;
+        let payload = packet.payload();
+        let actual = usize::from(payload.dims());
+        let dims_are = |expected| {
+            if expected == actual { Ok(()) } else { Err(PayloadRefusal::Dims { expected, actual }) }
+        };
+        match (&domain.kind, payload) {
+            (Kind::Delta { dims }, Payload::Delta { .. }) => {
+                dims_are(*dims)?;
+                let delta = payload.delta().ok_or(kind("deltas"))?;
+                let delta = delta.map_err(|error| PayloadRefusal::Malformed(error.to_string()))?;
+                Ok(Content::Delta(Arc::new(delta)))
+            }
+            (Kind::Evidence { schema }, Payload::Evidence { bytes, .. }) => {
+                dims_are(schema.dims())?;
+                let summary = EvidenceSummary::decode(schema.family(), schema.dims(), bytes)
+                    .map_err(|error| PayloadRefusal::Malformed(error.to_string()))?;
+                Ok(Content::Evidence(Arc::new(summary)))
+            }
+            (Kind::Delta { .. }, _) => Err(kind("deltas")),
+            (Kind::Evidence { .. }, _) => Err(kind("evidence")),
+        }
+    }
+}

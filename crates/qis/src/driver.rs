@@ -1,0 +1,197 @@
+//! The task that moves a node: the router's outputs out, their results in.
+
+use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, Stream};
+use qis_route::proto::{Event, Input, Output};
+use qis_route::{Descriptor, HostError, HostErrorKind};
+
+use crate::EmitError;
+use crate::events::public;
+use crate::node::{Core, EmissionWaiter, Inner};
+
+/// Sends and look-ups under way at once; further ones wait in the router.
+const CONCURRENCY: usize = 128;
+
+type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+pub(crate) struct Driver {
+    inner: Arc<Inner>,
+    under_way: FuturesUnordered<Pending<Input>>,
+    timer: Option<(Duration, Pending<()>)>,
+    commits: usize,
+}
+
+impl Driver {
+    pub(crate) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner, under_way: FuturesUnordered::new(), timer: None, commits: 0 }
+    }
+
+    pub(crate) async fn run(mut self) {
+        poll_fn(|context| self.poll(context)).await;
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.inner.wake.register(context.waker());
+        loop {
+            let mut idle = self.take_outputs();
+            if let Poll::Ready(Some(input)) = Pin::new(&mut self.under_way).poll_next(context) {
+                self.commits -= usize::from(matches!(input, Input::Committed(_)));
+                self.hand_in(input);
+                idle = false;
+            }
+            idle &= !self.poll_timer(context);
+            if idle {
+                let stopping = self.inner.lock().stopping;
+                // What is on its way to the store is seen through; nothing else is waited for.
+                return if stopping && self.commits == 0 { Poll::Ready(()) } else { Poll::Pending };
+            }
+        }
+    }
+
+    /// Starts what the router wants done. Returns whether there was nothing.
+    fn take_outputs(&mut self) -> bool {
+        let mut idle = true;
+        while self.under_way.len() < CONCURRENCY {
+            let output = self.inner.lock().router.poll_output();
+            let Some(output) = output else { break };
+            idle = false;
+            self.start(output);
+        }
+        idle
+    }
+
+    fn start(&mut self, output: Output) {
+        let inner = Arc::clone(&self.inner);
+        let pending: Pending<Input> = match output {
+            Output::Send { id, to, frame, allowed } => Box::pin(async move {
+                let send = inner.transport.send(&to, &frame, allowed);
+                let result = contained(send, Some((allowed, &inner))).await;
+                Input::Sent { id, result }
+            }),
+            Output::Lookup { id, fingerprint, k, allowed } => Box::pin(async move {
+                let nearest = inner.directory.nearest(&fingerprint, k);
+                let result = contained(nearest, Some((allowed, &inner))).await;
+                Input::Found { id, result }
+            }),
+            Output::Announce { domain, fingerprint } => Box::pin(async move {
+                let author = inner.lock().router.author().identity.author();
+                let address = inner.transport.local_address();
+                let descriptor = Descriptor::new(author, address, domain, fingerprint);
+                let announce = inner.directory.announce(&descriptor);
+                let result = contained(announce, Some((Duration::from_secs(30), &inner))).await;
+                Input::Announced { domain, result }
+            }),
+            Output::Commit(batch) => {
+                self.commits += 1;
+                Box::pin(async move {
+                    let commit = inner.store.commit(batch);
+                    // No time-out: whether an abandoned commit happened would be anybody's guess.
+                    Input::Committed(contained(commit, None).await)
+                })
+            }
+            Output::Event(event) => return self.inner.lock().tell(event),
+            _ => return,
+        };
+        self.under_way.push(pending);
+    }
+
+    fn hand_in(&self, input: Input) {
+        let now = self.inner.clock.now();
+        self.inner.lock().router.handle(now, input);
+    }
+
+    /// Sleeps until the router's next time-out. Returns whether one was handed in.
+    fn poll_timer(&mut self, context: &mut Context<'_>) -> bool {
+        let due = self.inner.lock().router.next_timeout();
+        if self.timer.as_ref().map(|(at, _)| *at) != due {
+            self.timer = due.map(|due| {
+                let wait = due.saturating_sub(self.inner.clock.now().elapsed);
+                let inner = Arc::clone(&self.inner);
+                let sleep: Pending<()> = Box::pin(async move { inner.clock.sleep(wait).await });
+                (due, sleep)
+            });
+        }
+        let fired = self.timer.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(context).is_ready());
+        if fired {
+            self.timer = None;
+            self.hand_in(Input::Timeout);
+        }
+        fired
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.inner.set_stopped();
+        let mut core = self.inner.lock();
+        // Those who wait see their senders gone, and report that the node was stopped.
+        core.emissions.clear();
+        core.pulls.clear();
+        for tell in core.stopped.drain(..) {
+            // Who asked may have stopped waiting.
+            let _ = tell.send(());
+        }
+    }
+}
+
+impl Core {
+    fn tell(&mut self, event: Event) {
+        if let Some(event) = public(&event) {
+            self.listeners.tell(&event);
+        }
+        // A waiter that is gone does not want to know; the sends below may fail for no other reason.
+        match event {
+            Event::Stored { emission } => {
+                if let Some(EmissionWaiter::Stored(_)) = self.emissions.get(&emission)
+                    && let Some(EmissionWaiter::Stored(waiter)) = self.emissions.remove(&emission)
+                {
+                    let _ = waiter.send(Ok(()));
+                }
+            }
+            Event::Emitted(receipt) => {
+                if let Some(EmissionWaiter::Over(waiter)) = self.emissions.remove(&receipt.emission) {
+                    let _ = waiter.send(Ok(receipt));
+                }
+            }
+            Event::EmissionFailed { emission, error } => match self.emissions.remove(&emission) {
+                Some(EmissionWaiter::Stored(waiter)) => drop(waiter.send(Err(EmitError::Route(error)))),
+                Some(EmissionWaiter::Over(waiter)) => drop(waiter.send(Err(EmitError::Route(error)))),
+                None => {}
+            },
+            Event::Pulled { pull, result } => {
+                if let Some(waiter) = self.pulls.remove(&pull) {
+                    let _ = waiter.send(result);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Runs a host's future within the time allowed, and turns a panic in it into an error.
+async fn contained<T>(
+    future: impl Future<Output = Result<T, HostError>>,
+    allowed: Option<(Duration, &Inner)>,
+) -> Result<T, HostError> {
+    let caught = AssertUnwindSafe(future).catch_unwind();
+    let guarded = async {
+        caught.await.unwrap_or_else(|_| {
+            Err(HostError::new(HostErrorKind::Panicked, "the host's implementation panicked"))
+        })
+    };
+    let Some((allowed, inner)) = allowed else { return guarded.await };
+    futures_util::pin_mut!(guarded);
+    match futures_util::future::select(guarded, inner.clock.sleep(allowed)).await {
+        futures_util::future::Either::Left((result, _)) => result,
+        futures_util::future::Either::Right(_) => {
+            Err(HostError::new(HostErrorKind::Timeout, "the time allowed was over"))
+        }
+    }
+}

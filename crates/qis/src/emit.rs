@@ -1,0 +1,284 @@
+//! Emitting and withdrawing outcomes.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+
+use futures_channel::oneshot;
+use qis_fingerprint::Fingerprint;
+use qis_packet::{Confidence, DomainTag, Draft, Lifetime, Lineage, MAX_PACKET_BYTES, Support};
+use qis_route::proto::{EmissionId, EmitError as RouteError, Origin, PayloadRefusal, Receipt};
+
+use crate::domain::{Domain, Kind};
+use crate::node::{Core, EmissionWaiter, Node};
+use crate::{EmitError, Outcome};
+
+/// An emission that is about to be; await it for the [`Receipt`].
+///
+/// The receipt comes when every recipient has acknowledged or refused the packet, or all attempts are over. Who does not want to wait
+/// for that [`queue`](Self::queue)s it. Dropping the future before it is ready does not take the outcome back.
+#[derive(Debug)]
+#[must_use = "nothing is emitted until this is awaited or queued"]
+pub struct Emit {
+    node: Node,
+    domain: String,
+    outcome: Outcome,
+    confidence: Option<f64>,
+    support: Option<u64>,
+    lifetime: Option<Lifetime>,
+    source: String,
+    fingerprint: Option<Fingerprint>,
+    situation: Option<String>,
+    lineage: Option<Lineage>,
+}
+
+/// An outcome that is durable and will be sent, also if the process ends now and a node is built on the same store later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Queued {
+    /// The emission, as it is called in the router's events.
+    pub emission: EmissionId,
+}
+
+impl Emit {
+    pub(crate) const fn new(node: Node, domain: String, outcome: Outcome) -> Self {
+        Self {
+            node,
+            domain,
+            outcome,
+            confidence: None,
+            support: None,
+            lifetime: None,
+            source: String::new(),
+            fingerprint: None,
+            situation: None,
+            lineage: None,
+        }
+    }
+
+    /// How sure the site is, 0 to 1. By default 1/2 for a delta, and what the data say for evidence.
+    pub const fn confidence(mut self, confidence: f64) -> Self {
+        self.confidence = Some(confidence);
+        self
+    }
+
+    /// On how many records the outcome rests. By default unknown for a delta, and the number of records for evidence.
+    pub const fn support(mut self, records: u64) -> Self {
+        self.support = Some(records);
+        self
+    }
+
+    /// How long it stands; the domain's lifetime by default.
+    pub const fn lifetime(mut self, lifetime: Lifetime) -> Self {
+        self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Where the outcome comes from, in the site's own words. It is committed to, not shown; see
+    /// [`Node::open_provenance`].
+    pub fn source(mut self, source: impl Into<String>) -> Self {
+        self.source = source.into();
+        self
+    }
+
+    /// The situation as a vector of the host's own model.
+    pub fn fingerprint(mut self, fingerprint: Fingerprint) -> Self {
+        self.fingerprint = Some(fingerprint);
+        self
+    }
+
+    /// The situation in words, for the node's embedder. It is not anonymous: do not describe persons.
+    pub fn situation(mut self, text: impl Into<String>) -> Self {
+        self.situation = Some(text.into());
+        self
+    }
+
+    /// Declares that the outcome was not observed but made of other packets. It then never counts as evidence.
+    pub const fn derived_from(mut self, lineage: Lineage) -> Self {
+        self.lineage = Some(lineage);
+        self
+    }
+
+    /// Emits and returns as soon as the outcome is durable; delivery goes on in the background.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError`]; nothing was sent then.
+    pub async fn queue(self) -> Result<Queued, EmitError> {
+        let (tell, stored) = oneshot::channel();
+        let emission = self.begin(EmissionWaiter::Stored(tell)).await?;
+        stored.await.unwrap_or(Err(EmitError::Stopped))?;
+        Ok(Queued { emission })
+    }
+
+    async fn deliver(self) -> Result<Receipt, EmitError> {
+        let (tell, over) = oneshot::channel();
+        self.begin(EmissionWaiter::Over(tell)).await?;
+        over.await.unwrap_or(Err(EmitError::Stopped))
+    }
+
+    async fn begin(self, waiter: EmissionWaiter) -> Result<EmissionId, EmitError> {
+        let inner = &self.node.inner;
+        let unknown = || EmitError::UnknownDomain { domain: self.domain.clone() };
+        let domain = inner.domains.find(&self.domain).ok_or_else(unknown)?;
+        check_running(&self.node)?;
+        let fingerprint = match (&self.fingerprint, &self.situation, &self.outcome) {
+            (Some(given), _, _) => given.clone(),
+            (None, None, Outcome::Evidence(evidence)) => {
+                Fingerprint::from_vector(gradient_space(domain), &evidence.gradient_fingerprint())?
+            }
+            (None, text, _) => inner.embed(domain, text.as_deref()).await?,
+        };
+        let draft = self.draft(domain, fingerprint)?;
+        let now = inner.clock.now();
+        let mut core = inner.lock();
+        if core.stopping {
+            return Err(EmitError::Stopped);
+        }
+        let id = core.router.emit(now, draft, Origin(&self.source))?;
+        match self.outcome {
+            Outcome::Delta(values) => {
+                core.deltas.insert(domain.tag, values);
+            }
+            Outcome::Evidence(evidence) => {
+                core.evidence.insert(domain.tag, evidence);
+            }
+        }
+        wait(&mut core, id, waiter);
+        drop(core);
+        inner.wake.wake();
+        Ok(id)
+    }
+
+    fn draft(&self, domain: &Domain, fingerprint: Fingerprint) -> Result<Draft, EmitError> {
+        let refuse = |expected| {
+            let refusal = PayloadRefusal::Kind { expected };
+            Err(EmitError::Route(RouteError::Payload(refusal)))
+        };
+        let dims = |expected, actual| {
+            let refusal = PayloadRefusal::Dims { expected, actual };
+            Err(EmitError::Route(RouteError::Payload(refusal)))
+        };
+        let (draft, confidence, support) = match (&self.outcome, &domain.kind) {
+            (Outcome::Delta(values), Kind::Delta { dims: expected }) => {
+                if values.len() != *expected {
+                    return dims(*expected, values.len());
+                }
+                (Draft::delta(domain.tag, fingerprint, values), 0.5, None)
+            }
+            (Outcome::Evidence(evidence), Kind::Evidence { schema }) => {
+                if evidence.family() != schema.family() {
+                    return refuse("evidence of another family");
+                }
+                if evidence.dims() != schema.dims() {
+                    return dims(schema.dims(), evidence.dims());
+                }
+                let (records, minimum) = (evidence.records(), domain.min_records);
+                if records < minimum {
+                    return Err(EmitError::TooFewRecords { records, minimum });
+                }
+                let bytes = evidence.summary().encode(MAX_PACKET_BYTES)?;
+                let dims = u16::try_from(evidence.dims()).unwrap_or(u16::MAX);
+                let draft = Draft::evidence(domain.tag, fingerprint, dims, bytes);
+                (draft, evidence.confidence(), Some(records as u64))
+            }
+            (_, Kind::Delta { .. }) => return refuse("deltas"),
+            (_, Kind::Evidence { .. }) => return refuse("evidence"),
+        };
+        let value = self.confidence.unwrap_or(confidence);
+        let confidence = Confidence::from_f64(value).ok_or(EmitError::Confidence { value })?;
+        let support = self.support.or(support).map_or(Support::UNKNOWN, Support::of);
+        let lifetime = self.lifetime.unwrap_or(domain.lifetime);
+        let draft = draft.confidence(confidence).support(support).lifetime(lifetime);
+        Ok(match self.lineage {
+            Some(lineage) => draft.derived_from(lineage),
+            None => draft,
+        })
+    }
+}
+
+impl IntoFuture for Emit {
+    type Output = Result<Receipt, EmitError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.deliver())
+    }
+}
+
+/// A withdrawal that is about to be; await it for the [`Receipt`].
+#[derive(Debug)]
+#[must_use = "nothing is withdrawn until this is awaited"]
+pub struct Retract {
+    node: Node,
+    domain: String,
+    source: String,
+}
+
+impl Retract {
+    pub(crate) const fn new(node: Node, domain: String) -> Self {
+        Self { node, domain, source: String::new() }
+    }
+
+    /// Why, in the site's own words; committed to, not shown.
+    pub fn source(mut self, source: impl Into<String>) -> Self {
+        self.source = source.into();
+        self
+    }
+
+    async fn deliver(self) -> Result<Receipt, EmitError> {
+        let inner = &self.node.inner;
+        let domain: DomainTag = match inner.domains.find(&self.domain) {
+            Some(domain) => domain.tag,
+            None => return Err(EmitError::UnknownDomain { domain: self.domain }),
+        };
+        check_running(&self.node)?;
+        let (tell, over) = oneshot::channel();
+        {
+            let now = inner.clock.now();
+            let mut core = inner.lock();
+            if core.stopping {
+                return Err(EmitError::Stopped);
+            }
+            let id = core.router.retract(now, domain, Origin(&self.source))?;
+            core.deltas.remove(&domain);
+            core.evidence.remove(&domain);
+            wait(&mut core, id, EmissionWaiter::Over(tell));
+        }
+        inner.wake.wake();
+        over.await.unwrap_or(Err(EmitError::Stopped))
+    }
+}
+
+impl IntoFuture for Retract {
+    type Output = Result<Receipt, EmitError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.deliver())
+    }
+}
+
+/// The space of the evidence gradients of a domain: its tag names the schema.
+pub(crate) fn gradient_space(domain: &Domain) -> qis_fingerprint::SpaceId {
+    let dims = match &domain.kind {
+        Kind::Delta { dims } => *dims,
+        Kind::Evidence { schema } => schema.dims() - 1,
+    };
+    let hash = domain.tag.schema_hash().map_or(0, u32::from_be_bytes);
+    let name = format!("qis/evidence-gradient/1/{hash:08x}");
+    qis_fingerprint::SpaceId::new(&name, u16::try_from(dims).unwrap_or(u16::MAX))
+}
+
+fn wait(core: &mut Core, id: EmissionId, waiter: EmissionWaiter) {
+    core.emissions.insert(id, waiter);
+}
+
+fn check_running(node: &Node) -> Result<(), EmitError> {
+    if node.inner.lock().stopping {
+        Err(EmitError::Stopped)
+    } else if node.inner.is_running() {
+        Ok(())
+    } else {
+        Err(EmitError::NotRunning)
+    }
+}

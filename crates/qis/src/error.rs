@@ -1,0 +1,132 @@
+//! Errors of the facade, one for each thing a host asks for.
+
+use qis_fingerprint::{EmbedError, FingerprintError};
+use qis_packet::DomainTag;
+use qis_route::HostError;
+use qis_route::proto::{ConfigError, PullError, RestoreError};
+use qis_synth::SynthesisError;
+
+/// Why a node was not built. Nothing was started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A part without which there is no node.
+    #[error("the builder needs a {part}")]
+    Missing {
+        /// The builder's method.
+        part: &'static str,
+    },
+    /// A setting out of its range.
+    #[error("the configuration is refused")]
+    Config(#[from] ConfigError),
+    /// Two domains with one tag.
+    #[error("the domain {domain} is there twice")]
+    DuplicateDomain {
+        /// The tag.
+        domain: DomainTag,
+    },
+    /// The transport carries no frame as large as a packet's.
+    #[error("the transport carries frames of {max_frame} bytes; a packet needs {needed}")]
+    FrameTooSmall {
+        /// What it carries.
+        max_frame: usize,
+        /// What a packet needs.
+        needed: usize,
+    },
+    /// The operating system gave no entropy for the nonces; give a seed.
+    #[error("the operating system gave no entropy")]
+    Entropy,
+    /// The clock is too far in the future for the site's secret.
+    #[error("the clock is implausibly far in the future")]
+    Clock(#[from] qis_packet::ProvenanceError),
+    /// The store can't be read.
+    #[error("the store cannot be read")]
+    Store(#[source] HostError),
+    /// The store holds something else.
+    #[error("the store holds something else than this node wrote")]
+    Restore(#[from] RestoreError),
+    /// The situation of a domain can't be embedded.
+    #[error("the situation of the domain {domain} cannot be embedded")]
+    Embed {
+        /// The tag.
+        domain: DomainTag,
+        /// Why.
+        #[source]
+        source: EmbedError,
+    },
+    /// [`NodeBuilder::start`](crate::NodeBuilder::start) was called outside a runtime.
+    #[error("start was called outside a tokio runtime; build the node and drive its run() yourself")]
+    NoRuntime,
+}
+
+/// Why an outcome was not emitted. Nothing was sent, and what stood before still stands.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The router, the packet or the store refuses it.
+    #[error(transparent)]
+    Route(#[from] qis_route::proto::EmitError),
+    /// No domain of the node has this tag, or the prefix of several.
+    #[error("{domain:?} is none of this node's domains, or the start of several")]
+    UnknownDomain {
+        /// What was asked for.
+        domain: String,
+    },
+    /// A confidence outside 0..=1.
+    #[error("a confidence is in 0..=1, this one is {value}")]
+    Confidence {
+        /// The value.
+        value: f64,
+    },
+    /// The situation can't be embedded.
+    #[error("the situation cannot be embedded")]
+    Embed(#[from] EmbedError),
+    /// There is no direction to route by: the evidence says nothing about any feature, say.
+    #[error("the outcome gives no fingerprint")]
+    Fingerprint(#[from] FingerprintError),
+    /// Evidence of so few records that it would give them away.
+    #[error("evidence of {records} records is not published; the domain asks for {minimum}")]
+    TooFewRecords {
+        /// Records behind the evidence.
+        records: usize,
+        /// The domain's minimum.
+        minimum: usize,
+    },
+    /// The evidence can't be encoded.
+    #[error("the evidence cannot be encoded")]
+    Encoding(#[from] qis_synth::evidence::EncodingError),
+    /// Nobody drives the node: call [`Node::run`](crate::Node::run), or build it with
+    /// [`NodeBuilder::start`](crate::NodeBuilder::start).
+    #[error("the node is not running; spawn node.run(), or build it with start()")]
+    NotRunning,
+    /// The node was shut down. A stored emission goes on when a node is built on the same store.
+    #[error("the node was shut down")]
+    Stopped,
+}
+
+/// Why there is no synthesis. The state of the domain is as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SynthesizeError {
+    /// No domain of the node has this tag, or the prefix of several.
+    #[error("{domain:?} is none of this node's domains, or the start of several")]
+    UnknownDomain {
+        /// What was asked for.
+        domain: String,
+    },
+    /// The rule refuses.
+    #[error(transparent)]
+    Synthesis(#[from] SynthesisError),
+    /// The pull was not begun.
+    #[error(transparent)]
+    Pull(#[from] PullError),
+    /// There is nothing to look for similar nodes by: the node has emitted nothing in the domain, and no text describes it.
+    #[error("nothing says what this node's situation in the domain is; emit an outcome first")]
+    NoSituation,
+    /// Nobody drives the node, and a pull needs that.
+    #[error("the node is not running; spawn node.run(), or build it with start()")]
+    NotRunning,
+    /// The node was shut down.
+    #[error("the node was shut down")]
+    Stopped,
+}

@@ -1,0 +1,255 @@
+//! A node.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_channel::oneshot;
+use futures_util::task::AtomicWaker;
+use qis_fingerprint::{Embedder, Fingerprint};
+use qis_packet::{AuthorId, DomainTag, Opening, OutcomePacket};
+use qis_route::proto::{EmissionId, PullId, Pulled, Receipt, Router, Stats, Verdict};
+use qis_route::{Address, Clock, Directory, Store, Transport};
+use qis_synth::evidence::Evidence;
+
+use crate::domain::{Domain, Domains};
+use crate::driver::Driver;
+use crate::emit::{Emit, Retract};
+use crate::events::{Events, Listeners};
+use crate::synthesize::Synthesize;
+use crate::{EmitError, NodeBuilder, Outcome};
+
+/// One site of the network: it emits what the site learned, receives what others did, and synthesises.
+///
+/// A node is a handle; clones are the same node. It does nothing by itself: a task drives its [`run`](Self::run), and the host hands
+/// inbound frames to [`receive`](Self::receive). Receiving never emits: new packets come from the host's outcomes and from the
+/// clock, which states a standing outcome again before it expires.
+#[derive(Clone)]
+pub struct Node {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) core: Mutex<Core>,
+    pub(crate) domains: Domains,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) embedder: Arc<dyn Embedder>,
+    /// Wakes the driver when somebody else gave the router something to do.
+    pub(crate) wake: AtomicWaker,
+    running: AtomicBool,
+}
+
+/// What the lock protects: the router and those who wait for it.
+pub(crate) struct Core {
+    pub(crate) router: Router<Domains>,
+    /// This site's own data, as it gave them. Evidence is never stored: the host brings it again after a restart.
+    pub(crate) evidence: BTreeMap<DomainTag, Arc<Evidence>>,
+    pub(crate) deltas: BTreeMap<DomainTag, Vec<f32>>,
+    /// The last synthesis of each domain, for rules that iterate.
+    pub(crate) states: BTreeMap<DomainTag, Vec<f64>>,
+    pub(crate) emissions: BTreeMap<EmissionId, EmissionWaiter>,
+    pub(crate) pulls: BTreeMap<PullId, oneshot::Sender<Pulled>>,
+    pub(crate) listeners: Listeners,
+    pub(crate) stopping: bool,
+    pub(crate) stopped: Vec<oneshot::Sender<()>>,
+}
+
+/// Who waits for an emission, and for how much of it.
+pub(crate) enum EmissionWaiter {
+    Stored(oneshot::Sender<Result<(), EmitError>>),
+    Over(oneshot::Sender<Result<Receipt, EmitError>>),
+}
+
+impl Node {
+    /// A builder with nothing in it yet.
+    pub fn builder() -> NodeBuilder {
+        NodeBuilder::new()
+    }
+
+    /// Emits an outcome: signs it into a packet, keeps it, and sends it to the nodes whose situation is most similar.
+    ///
+    /// `domain` is a tag of the node's domains; for a domain of evidence the part before the `@` will do. Await the result for the receipt,
+    /// or see the options of [`Emit`].
+    ///
+    /// ```
+    /// # async fn example(node: &qis::Node) -> Result<(), qis::EmitError> {
+    /// let receipt = node.emit("cardiology/heart", [0.1, -0.2]).confidence(0.8).source("ward-3/2026-11").await?;
+    /// println!("{} of {} have it", receipt.delivered(), receipt.recipients.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn emit(&self, domain: impl AsRef<str>, outcome: impl Into<Outcome>) -> Emit {
+        Emit::new(self.clone(), domain.as_ref().to_owned(), outcome.into())
+    }
+
+    /// Withdraws this node's standing outcome of a domain, here and where it was sent.
+    pub fn retract(&self, domain: impl AsRef<str>) -> Retract {
+        Retract::new(self.clone(), domain.as_ref().to_owned())
+    }
+
+    /// Synthesises what the node holds of a domain into the site's own estimate.
+    ///
+    /// Await the result, or see the options of [`Synthesize`]: a site that joined late wants [`pull`](Synthesize::pull).
+    pub fn synthesize(&self, domain: impl AsRef<str>) -> Synthesize {
+        Synthesize::new(self.clone(), domain.as_ref().to_owned())
+    }
+
+    /// Takes in a frame that came from an address: the host's listener calls this. It does not wait, and no frame makes it panic.
+    ///
+    /// The verdict says what became of the frame. A refused one has changed nothing but the counts.
+    #[expect(clippy::must_use_candidate, reason = "a listener that ignores the verdict is right")]
+    pub fn receive(&self, from: &Address, frame: &[u8]) -> Verdict {
+        let now = self.inner.clock.now();
+        let verdict = self.inner.lock().router.receive(now, from, frame);
+        self.inner.wake.wake();
+        verdict
+    }
+
+    /// Listens to what happens in the node from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> Events {
+        self.inner.lock().listeners.add()
+    }
+
+    /// Drives the node until it is shut down: sends, looks up, commits, keeps time. Spawn it once.
+    ///
+    /// The node counts as running from this call on; dropping the future stops it. A second driver beside a first one ends at once.
+    #[must_use = "a node does nothing until its driver is spawned"]
+    pub fn run(&self) -> impl Future<Output = ()> + Send + 'static {
+        let first = !self.inner.running.swap(true, Ordering::SeqCst);
+        let driver = first.then(|| Driver::new(Arc::clone(&self.inner)));
+        async move {
+            if let Some(driver) = driver {
+                driver.run().await;
+            }
+        }
+    }
+
+    /// Stops the node: what is durable or on its way to the store is kept, everything else ends with an error for those who wait for
+    /// it. Emissions that are not over go on when a node is built on the same store.
+    pub async fn shutdown(&self) {
+        let stopped = {
+            let mut core = self.inner.lock();
+            core.stopping = true;
+            if !self.inner.is_running() {
+                return;
+            }
+            let (tell, stopped) = oneshot::channel();
+            core.stopped.push(tell);
+            stopped
+        };
+        self.inner.wake.wake();
+        // The driver tells, or is dropped; it has stopped either way.
+        let _ = stopped.await;
+    }
+
+    /// The id under which this node's packets travel.
+    #[must_use]
+    pub fn author(&self) -> AuthorId {
+        self.inner.lock().router.author().identity.author()
+    }
+
+    /// Where this node is reached.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        self.inner.transport.local_address()
+    }
+
+    /// The counts since the node was built.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.inner.lock().router.stats().clone()
+    }
+
+    /// The packets of a domain that stand and have not expired, this node's own among them, by author.
+    #[must_use]
+    pub fn standing(&self, domain: impl AsRef<str>) -> Vec<OutcomePacket> {
+        let Some(domain) = self.inner.domains.find(domain.as_ref()) else { return Vec::new() };
+        let now = self.inner.clock.now().wall;
+        let core = self.inner.lock();
+        core.router.standing(domain.tag, now).map(|(_, one)| one.packet().clone().into_packet()).collect()
+    }
+
+    /// Opens the provenance of one of this node's packets to an auditor, who checks it with [`Opening::verify`].
+    ///
+    /// `source` is what was given to [`Emit::source`], empty if nothing was.
+    ///
+    /// # Errors
+    ///
+    /// [`ProvenanceError`](qis_packet::ProvenanceError) when the secret of the packet's time was erased: nobody can open it any more.
+    pub fn open_provenance(
+        &self,
+        packet: &OutcomePacket,
+        source: &str,
+    ) -> Result<Opening, qis_packet::ProvenanceError> {
+        let core = self.inner.lock();
+        let author = core.router.author();
+        author.secret.opening(packet.order(), packet.time(), &author.node, source)
+    }
+}
+
+impl Inner {
+    pub(crate) fn new(
+        core: Core,
+        domains: Domains,
+        transport: Arc<dyn Transport>,
+        directory: Arc<dyn Directory>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        embedder: Arc<dyn Embedder>,
+    ) -> Self {
+        Self {
+            core: Mutex::new(core),
+            domains,
+            transport,
+            directory,
+            store,
+            clock,
+            embedder,
+            wake: AtomicWaker::new(),
+            running: AtomicBool::new(false),
+        }
+    }
+
+    /// The core's methods keep it whole at every step that can panic, which are those of hosts' rules; so a poisoned lock is taken.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn set_stopped(&self) {
+        self.running.store(false, Ordering::SeqCst);
+    }
+
+    /// The fingerprint of a text: of the given one, of the domain's situation, or of its tag.
+    pub(crate) async fn embed(
+        &self,
+        domain: &Domain,
+        text: Option<&str>,
+    ) -> Result<Fingerprint, qis_fingerprint::EmbedError> {
+        use qis_fingerprint::{EmbedError, EmbedErrorKind};
+        let text = text.or(domain.situation.as_deref()).unwrap_or(domain.tag.as_str());
+        let mut embedded = self.embedder.embed(&[text]).await?;
+        match (embedded.pop(), embedded.is_empty()) {
+            (Some(one), true) if one.space() == self.embedder.space() => Ok(one),
+            _ => Err(EmbedError::new(EmbedErrorKind::Model, "one text makes one fingerprint of its space")),
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("author", &self.author())
+            .field("address", &self.address())
+            .finish_non_exhaustive()
+    }
+}
