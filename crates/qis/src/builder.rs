@@ -10,9 +10,10 @@ use qis_packet::{
     SiteSecret,
 };
 use qis_route::proto::{Author, ConfigError, Router, RouterConfig};
-use qis_route::{Clock, Directory, Moment, Row, Store, Table, Transport};
+use qis_route::{Clock, Descriptor, Directory, Moment, Row, Store, Table, Transport};
 
 use crate::domain::{Domain, Domains, Kind};
+use crate::driver::{ANNOUNCE_ALLOWED, contained};
 use crate::events::Listeners;
 use crate::memory::MemoryStore;
 use crate::node::{Core, Inner};
@@ -238,7 +239,17 @@ async fn announce(node: &Node, now: Moment) -> Result<(), BuildError> {
         if described && !announced {
             let embedded = node.inner.embed(domain, None).await;
             let fingerprint = embedded.map_err(|source| BuildError::Embed { domain: domain.tag, source })?;
-            node.inner.lock().router.announce(now, domain.tag, fingerprint);
+            let author = node.author();
+            let descriptor = Descriptor::new(author, node.address(), domain.tag, fingerprint.clone());
+            let announce = node.inner.directory.announce(&descriptor);
+            let announced = contained(announce, Some((ANNOUNCE_ALLOWED, &node.inner))).await;
+            let mut core = node.inner.lock();
+            if announced.is_ok() {
+                core.router.set_announced(now, domain.tag, fingerprint);
+            } else {
+                // The driver will try again, and again.
+                core.router.announce(now, domain.tag, fingerprint);
+            }
         }
     }
     Ok(())

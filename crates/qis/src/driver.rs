@@ -18,6 +18,8 @@ use crate::node::{Core, EmissionWaiter, Inner};
 
 /// Sends and look-ups under way at once; further ones wait in the router.
 const CONCURRENCY: usize = 128;
+/// How long an announcement may take.
+pub(crate) const ANNOUNCE_ALLOWED: Duration = Duration::from_secs(30);
 
 type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -85,7 +87,7 @@ impl Driver {
                 let address = inner.transport.local_address();
                 let descriptor = Descriptor::new(author, address, domain, fingerprint);
                 let announce = inner.directory.announce(&descriptor);
-                let result = contained(announce, Some((Duration::from_secs(30), &inner))).await;
+                let result = contained(announce, Some((ANNOUNCE_ALLOWED, &inner))).await;
                 Input::Announced { domain, result }
             }),
             Output::Commit(batch) => {
@@ -176,7 +178,7 @@ impl Core {
 }
 
 /// Runs a host's future within the time allowed, and turns a panic in it into an error.
-async fn contained<T>(
+pub(crate) async fn contained<T>(
     future: impl Future<Output = Result<T, HostError>>,
     allowed: Option<(Duration, &Inner)>,
 ) -> Result<T, HostError> {

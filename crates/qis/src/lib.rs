@@ -23,9 +23,11 @@ pub use node::Node;
 pub use outcome::Outcome;
 pub use synthesize::Synthesize;
 
+/// For implementing the traits of a host: [`Transport`], [`Directory`], [`Store`], [`Embedder`], [`Clock`].
+pub use async_trait::async_trait;
 pub use qis_fingerprint::{Embedder, Fingerprint, HashEmbedder, SpaceId, embedder_fn};
 pub use qis_packet::{
-    AuthorId, Confidence, DomainTag, Identity, Lifetime, NetworkId, Opening, OutcomePacket,
+    AuthorId, Confidence, DomainTag, Frame, Identity, Lifetime, NetworkId, Opening, OutcomePacket,
     RotationStatement, SiteSecret, Support, Timestamp,
 };
 pub use qis_route::proto::{

@@ -254,6 +254,11 @@ impl<D: PayloadDecoder> Router<D> {
         self.announce_later(now, domain, fingerprint, ANNOUNCE_EVERY);
     }
 
+    /// Takes note of what the driver has announced already, so that it is announced again in time.
+    pub fn set_announced(&mut self, now: Moment, domain: DomainTag, fingerprint: Fingerprint) {
+        self.announce_later(now, domain, fingerprint, ANNOUNCE_EVERY);
+    }
+
     fn announce_later(&mut self, now: Moment, domain: DomainTag, fingerprint: Fingerprint, wait: Duration) {
         let timer = self.timers.set(now.elapsed + wait, Timer::Announce(domain));
         if let Some(before) = self.announced.insert(domain, Announced { fingerprint, timer }) {
