@@ -98,7 +98,10 @@ impl Contribution {
     }
 }
 
-/// Prints a line about the whole and a line for each contribution.
+/// Estimates of more coordinates than this are not printed.
+const PRINTED_DIMS: usize = 16;
+
+/// Prints a line about the whole, a short estimate, and a line for each contribution.
 impl fmt::Display for Synthesis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (dims, origins) = (self.estimate.len(), self.origins);
@@ -108,6 +111,10 @@ impl fmt::Display for Synthesis {
         }
         if let Some(reason) = self.abstained {
             write!(f, ", abstained: {reason}")?;
+        }
+        if dims > 0 && dims <= PRINTED_DIMS {
+            write!(f, "\nestimate:")?;
+            self.estimate.iter().try_for_each(|value| write!(f, " {value:.3}"))?;
         }
         for contribution in &self.contributions {
             let Contribution { author, weight, standing } = contribution;
@@ -164,6 +171,7 @@ mod tests {
         ];
         let expected = alloc::format!(
             "3 dimensions, origins: 1, weight of peers: 0.250\n\
+             estimate: 0.000 0.000 0.000\n\
              {author}  1.000  discounted to 0.500\n\
              {author}  0.000  excluded: implausible"
         );

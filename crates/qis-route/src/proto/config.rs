@@ -13,8 +13,9 @@ pub struct Rate {
 }
 
 /// The bounds and waits of a router. Every queue and table has one; what happens at it is said beside it.
+///
+/// Later versions add fields: write `RouterConfig { k, ..RouterConfig::default() }`.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct RouterConfig {
     /// To how many most similar nodes an outcome is sent, and how many a pull asks. 20 by default. More reach more and cost as many
     /// packets.

@@ -223,7 +223,7 @@ impl<D: PayloadDecoder> Router<D> {
         self.perform(now, event);
     }
 
-    pub(super) fn acknowledged(&mut self, now: Moment, from: &Address, ack: Acknowledgement) -> bool {
+    pub(super) fn acknowledged(&mut self, now: Moment, from: &Address, ack: &Acknowledgement<'_>) -> bool {
         let Some(&(id, recipient)) = self.nonces_out.get(&ack.nonce) else { return false };
         let Some(emission) = self.emissions.get_mut(&id) else { return false };
         let Some(one) = emission.recipients.get_mut(recipient) else { return false };
@@ -245,8 +245,10 @@ impl<D: PayloadDecoder> Router<D> {
                 }
             }
         }
-        if self.own.seen(ack.highest, now.wall) {
-            self.renew_all(now);
+        if let Ok(packet) = OutcomePacket::decode(ack.instead)
+            && packet.author() == self.author.id()
+        {
+            self.meet_own(now, packet);
         }
         true
     }

@@ -5,7 +5,7 @@ use qis_packet::{
     PublicKey, RotationStatement, VerifiedPacket, VerifyError,
 };
 
-use super::inbox::RotationRefusal;
+use super::inbox::{RotationRefusal, Standing};
 use super::message::{Acknowledgement, Answer, PacketMessage, Query, Status};
 use super::router::{Effect, Timer};
 use super::{Event, PayloadDecoder, Refusal, Router, Verdict};
@@ -19,6 +19,14 @@ const PARKED_PER_AUTHOR: usize = 64;
 #[derive(Debug)]
 pub(super) struct Parked {
     packet: VerifiedPacket,
+}
+
+fn read(bytes: &[u8]) -> Result<OutcomePacket, Refusal> {
+    OutcomePacket::decode(bytes).map_err(|error| match error {
+        DecodeError::TooLarge { .. } => Refusal::TooLarge,
+        DecodeError::UnknownVersion { .. } => Refusal::Unknown,
+        _ => Refusal::Malformed,
+    })
 }
 
 /// Where a packet stands among those in answer to a query.
@@ -62,7 +70,7 @@ impl<D: PayloadDecoder> Router<D> {
             FrameKind::Packet => PacketMessage::decode(frame.body)
                 .map_or(malformed, |message| self.take_packet(now, from, &message)),
             FrameKind::Acknowledgement => Acknowledgement::decode(frame.body).map_or(malformed, |message| {
-                if self.acknowledged(now, from, message) {
+                if self.acknowledged(now, from, &message) {
                     Verdict::Handled
                 } else {
                     Verdict::Refused(Refusal::Unsolicited)
@@ -81,8 +89,12 @@ impl<D: PayloadDecoder> Router<D> {
 
     /// A packet that was pushed: judges it and says so to its sender.
     fn take_packet(&mut self, now: Moment, from: &Address, message: &PacketMessage<'_>) -> Verdict {
-        let (verdict, about) = self.judge(now, message.key, message.packet);
-        let Some((domain, author)) = about else { return verdict };
+        let packet = match read(message.packet) {
+            Ok(packet) => packet,
+            Err(refusal) => return Verdict::Refused(refusal),
+        };
+        let (domain, author, order, id) = (packet.domain(), packet.author(), packet.order(), packet.id());
+        let verdict = self.judge(now, message.key, packet);
         let status = match verdict {
             Verdict::Applied | Verdict::Retracted | Verdict::Handled => Status::Applied,
             Verdict::Known => Status::Known,
@@ -91,43 +103,38 @@ impl<D: PayloadDecoder> Router<D> {
             Verdict::Refused(Refusal::AuthorRate | Refusal::Full | Refusal::Busy) => Status::Busy,
             Verdict::Refused(_) => Status::Refused,
         };
-        let highest = self.inbox.highest(domain, author).unwrap_or_default();
-        let acknowledgement = Acknowledgement { nonce: message.nonce, status, highest };
+        let differs = self.inbox.get(domain, author).is_some_and(|standing| {
+            let standing = standing.packet();
+            standing.order() > order || (standing.order() == order && standing.id() != id)
+        });
+        let instead = (verdict == Verdict::Known && differs).then_some((domain, author));
+        let to = from.clone();
         // Also a repetition is only acknowledged once the first one is durable.
-        self.after_commit(now, Effect::Acknowledge(from.clone(), acknowledgement));
+        self.after_commit(now, Effect::Acknowledge { to, nonce: message.nonce, status, instead });
         verdict
     }
 
-    /// Judges a packet. Returns whose it says it is and what about, if it could be read.
-    fn judge(
-        &mut self,
-        now: Moment,
-        beside: Option<PublicKey>,
-        bytes: &[u8],
-    ) -> (Verdict, Option<(DomainTag, AuthorId)>) {
-        let packet = match OutcomePacket::decode(bytes) {
-            Ok(packet) => packet,
-            Err(DecodeError::TooLarge { .. }) => return (Verdict::Refused(Refusal::TooLarge), None),
-            Err(DecodeError::UnknownVersion { .. }) => return (Verdict::Refused(Refusal::Unknown), None),
-            Err(_) => return (Verdict::Refused(Refusal::Malformed), None),
-        };
-        let about = Some((packet.domain(), packet.author()));
-        (self.judge_packet(now, beside, packet).unwrap_or_else(Verdict::Refused), about)
+    fn judge(&mut self, now: Moment, beside: Option<PublicKey>, packet: OutcomePacket) -> Verdict {
+        let (domain, author, order) = (packet.domain(), packet.author(), packet.order());
+        if !self.decoder.knows(&domain) {
+            Verdict::Refused(Refusal::UnknownDomain)
+        } else if self.is_own(author) {
+            self.meet_own(now, packet);
+            Verdict::Refused(Refusal::Own)
+        } else if self.inbox.highest(domain, author).is_some_and(|highest| highest >= order) {
+            Verdict::Known
+        } else {
+            self.judge_new(now, beside, packet).unwrap_or_else(Verdict::Refused)
+        }
     }
 
-    fn judge_packet(
+    fn judge_new(
         &mut self,
         now: Moment,
         beside: Option<PublicKey>,
         packet: OutcomePacket,
     ) -> Result<Verdict, Refusal> {
-        let (domain, author, order) = (packet.domain(), packet.author(), packet.order());
-        if !self.decoder.knows(&domain) {
-            return Err(Refusal::UnknownDomain);
-        }
-        if self.inbox.highest(domain, author).is_some_and(|highest| highest >= order) {
-            return Ok(Verdict::Known);
-        }
+        let author = packet.author();
         let freshness = packet.freshness(now.wall);
         match freshness {
             Freshness::Expired => return Err(Refusal::Expired),
@@ -144,19 +151,31 @@ impl<D: PayloadDecoder> Router<D> {
             VerifyError::UnknownKey { .. } => Refusal::UnknownKey,
             _ => Refusal::Forged,
         })?;
-        if self.inbox.root(author) == self.inbox.root(self.author.id()) {
-            // It verified, so this node made it, in a life it does not remember.
-            if self.own.seen(order, now.wall) {
-                self.renew_all(now);
-            }
-            return Err(Refusal::Own);
-        }
         if !self.authors.allow(now.elapsed, &author) {
             return Err(Refusal::AuthorRate);
         }
         match freshness {
             Freshness::Future { early_by } => self.park(now, verified, early_by),
             _ => self.apply(now, verified),
+        }
+    }
+
+    fn is_own(&self, author: AuthorId) -> bool {
+        self.inbox.root(author) == self.inbox.root(self.author.id())
+    }
+
+    /// A packet of this node comes back. When it is one that this node does not remember, it was made in a life that is forgotten:
+    /// the node goes on in a new incarnation, and states its outcomes again, once.
+    pub(super) fn meet_own(&mut self, now: Moment, packet: OutcomePacket) {
+        let (order, id) = (packet.order(), packet.id());
+        let standing = self.inbox.get(packet.domain(), self.author.id()).map(Standing::packet);
+        let doubled = standing.is_some_and(|mine| mine.order() == order && mine.id() != id);
+        let key = self.author.identity.public_key();
+        if packet.verify(self.author.network, Some(&key)).is_err() {
+            return;
+        }
+        if self.own.seen(order, doubled, now.wall) {
+            self.renew_all(now);
         }
     }
 
@@ -279,8 +298,11 @@ impl<D: PayloadDecoder> Router<D> {
         };
         let found = self.pulls.iter().find_map(|(&id, pull)| asked(pull).map(|index| (id, index)));
         let Some((id, index)) = found else { return Verdict::Refused(Refusal::Unsolicited) };
-        let verdict =
-            if answer.total == 0 { Verdict::Handled } else { self.judge(now, answer.key, answer.packet).0 };
+        let verdict = match read(answer.packet) {
+            _ if answer.total == 0 => Verdict::Handled,
+            Ok(packet) => self.judge(now, answer.key, packet),
+            Err(refusal) => Verdict::Refused(refusal),
+        };
         if let Some(pull) = self.pulls.get_mut(&id) {
             if let Some(one) = pull.asked.get_mut(index) {
                 one.total = Some(answer.total);

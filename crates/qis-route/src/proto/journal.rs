@@ -75,19 +75,24 @@ impl<E> Journal<E> {
         self.under_way.take().map(|staged| staged.effects).unwrap_or_default()
     }
 
-    /// The batch under way failed. Its emissions are taken out and returned with what waited for it; the other changes, and their
-    /// effects, go back to the front of what is staged.
+    /// The batch under way failed. All emissions that are not durable are taken out, in the order they were staged, with what waited
+    /// for them: a later one may have replaced an earlier one. The other changes and effects are staged again, in their order.
     pub(super) fn failed(&mut self, belongs: impl Fn(&E) -> Option<EmissionId>) -> Vec<EmissionId> {
-        let Some(mut failed) = self.under_way.take() else { return Vec::new() };
+        let Some(mut all) = self.under_way.take() else { return Vec::new() };
+        all.changes.append(&mut self.staged.changes);
+        all.effects.append(&mut self.staged.effects);
         let mut emissions: Vec<EmissionId> =
-            failed.changes.iter().filter_map(|change| change.emission).collect();
+            all.changes.iter().filter_map(|change| change.emission).collect();
         emissions.dedup();
-        failed.changes.retain(|change| change.emission.is_none());
-        failed.effects.retain(|effect| belongs(effect).is_none_or(|id| !emissions.contains(&id)));
-        failed.changes.append(&mut self.staged.changes);
-        failed.effects.append(&mut self.staged.effects);
-        self.staged = failed;
+        all.changes.retain(|change| change.emission.is_none());
+        all.effects.retain(|effect| belongs(effect).is_none_or(|id| !emissions.contains(&id)));
+        self.staged = all;
         emissions
+    }
+
+    /// What waits for nothing any more, after a failure left no change behind.
+    pub(super) fn released(&mut self) -> VecDeque<E> {
+        if self.len() == 0 { std::mem::take(&mut self.staged.effects) } else { VecDeque::new() }
     }
 }
 
@@ -118,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_batch_loses_its_emissions_and_nothing_else() {
+    fn a_failure_loses_all_emissions_and_nothing_else() {
         let mut journal = Journal::new();
         let id = EmissionId(7);
         journal.stage(put(1), None);
@@ -128,9 +133,29 @@ mod tests {
         journal.begin();
         journal.stage(put(3), None);
         journal.after("acknowledge 3");
-        let failed = journal.failed(|effect| effect.starts_with("emit").then_some(id));
-        assert_eq!(failed, [id]);
+        let later = EmissionId(8);
+        journal.stage(put(4), Some(later));
+        journal.after("emit 4");
+        let failed = journal.failed(|effect| match *effect {
+            "emit 2" => Some(id),
+            "emit 4" => Some(later),
+            _ => None,
+        });
+        assert_eq!(failed, [id, later]);
         assert_eq!(journal.begin().unwrap().operations, [put(1), put(3)]);
         assert_eq!(journal.committed(), ["acknowledge 1", "acknowledge 3"]);
+    }
+
+    #[test]
+    fn effects_that_wait_for_nothing_any_more_are_released() {
+        let mut journal = Journal::new();
+        let id = EmissionId(7);
+        journal.stage(put(1), Some(id));
+        journal.after("emit");
+        journal.after("acknowledge");
+        journal.begin();
+        journal.failed(|effect| (*effect == "emit").then_some(id));
+        assert_eq!(journal.released(), ["acknowledge"]);
+        assert_eq!(journal.begin(), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use postcard::{take_from_bytes, to_extend};
 use qis_fingerprint::{Fingerprint, SpaceId};
-use qis_packet::{DomainTag, FrameKind, MAX_FINGERPRINT_DIMS, MAX_PACKET_BYTES, Order, PublicKey};
+use qis_packet::{DomainTag, FrameKind, MAX_FINGERPRINT_DIMS, MAX_PACKET_BYTES, PublicKey};
 use serde::{Deserialize, Serialize};
 
 /// The most packets in answer to a query.
@@ -20,12 +20,13 @@ pub(super) struct PacketMessage<'a> {
 }
 
 /// What became of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Acknowledgement {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Acknowledgement<'a> {
     pub(super) nonce: u64,
     pub(super) status: Status,
-    /// The newest order the receiver holds from the packet's author, so that an author restored from a backup notices.
-    pub(super) highest: Order,
+    /// The author's packet that the receiver holds instead, when it is a newer one or another one of the same order; else empty. So an
+    /// author restored from a backup notices, and believes nobody but itself: it checks its own signature.
+    pub(super) instead: &'a [u8],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,10 +77,9 @@ struct PacketHead {
 }
 
 #[derive(Serialize, Deserialize)]
-struct WireAcknowledgement {
+struct AcknowledgementHead {
     nonce: [u8; 8],
     status: u8,
-    highest: Order,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -138,23 +138,21 @@ impl<'a> PacketMessage<'a> {
     }
 }
 
-impl Acknowledgement {
+impl<'a> Acknowledgement<'a> {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let wire = WireAcknowledgement {
-            nonce: self.nonce.to_le_bytes(),
-            status: self.status.code(),
-            highest: self.highest,
-        };
-        encode(FrameKind::Acknowledgement, &wire)
+        let head = AcknowledgementHead { nonce: self.nonce.to_le_bytes(), status: self.status.code() };
+        let mut frame = encode(FrameKind::Acknowledgement, &head);
+        frame.extend(self.instead);
+        frame
     }
 
-    pub(super) fn decode(body: &[u8]) -> Option<Self> {
-        let wire: WireAcknowledgement = decode_exactly(body)?;
-        Some(Self {
-            nonce: u64::from_le_bytes(wire.nonce),
-            status: Status::from_code(wire.status)?,
-            highest: wire.highest,
-        })
+    pub(super) fn decode(body: &'a [u8]) -> Option<Self> {
+        let (head, instead) = take_from_bytes::<AcknowledgementHead>(body).ok()?;
+        let status = Status::from_code(head.status)?;
+        if instead.len() > MAX_PACKET_BYTES || (status != Status::Known && !instead.is_empty()) {
+            return None;
+        }
+        Some(Self { nonce: u64::from_le_bytes(head.nonce), status, instead })
     }
 }
 
@@ -255,8 +253,8 @@ mod tests {
             assert_eq!(Answer::decode(body(&answer.encode())), Some(answer));
         }
         for status in Status::ALL {
-            let highest = Order { incarnation: 217_000_000, sequence: 300 };
-            let acknowledgement = Acknowledgement { nonce: u64::MAX, status, highest };
+            let instead: &[u8] = if status == Status::Known { b"packet" } else { b"" };
+            let acknowledgement = Acknowledgement { nonce: u64::MAX, status, instead };
             assert_eq!(Acknowledgement::decode(body(&acknowledgement.encode())), Some(acknowledgement));
         }
         let fingerprint = Fingerprint::from_codes(SpaceId::new("t", 2), vec![1, -127]).unwrap();

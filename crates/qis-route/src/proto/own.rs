@@ -112,16 +112,16 @@ impl OwnOrder {
         }
     }
 
-    /// Takes note that somebody holds a packet of this author with this order. Returns whether a new incarnation was opened,
-    /// because this node never gave that order out: it was restored from a backup.
+    /// Takes note of a packet that this author signed. Returns whether a new incarnation was opened, because this node never gave that
+    /// order out, or gave it to another packet (`doubled`): it was restored from a backup.
     ///
-    /// Implausible orders are lies and ignored, so that nobody can use up the numbers.
-    pub(super) fn seen(&mut self, highest: Order, now: Timestamp) -> bool {
+    /// An order far ahead of the clock is left alone, so that one bad life with a wild clock does not use up the numbers.
+    pub(super) fn seen(&mut self, order: Order, doubled: bool, now: Timestamp) -> bool {
         let limit = incarnation_at(now).max(self.next.incarnation).saturating_add(PLAUSIBLE_SECONDS);
-        if highest < self.next || highest.incarnation > limit {
+        if (order < self.next && !doubled) || order.incarnation > limit {
             return false;
         }
-        self.raise(highest.incarnation.max(incarnation_at(now).saturating_sub(1)));
+        self.raise(self.next.incarnation.max(order.incarnation).max(incarnation_at(now).saturating_sub(1)));
         true
     }
 
@@ -183,16 +183,19 @@ mod tests {
     #[test]
     fn a_node_restored_from_a_backup_notices() {
         let mut own = OwnOrder::new(at(1000));
-        assert!(!own.seen(order(999, 7), at(1000)), "an older life");
-        assert!(own.seen(order(1000, 4), at(2000)), "never given out in this one");
+        assert!(!own.seen(order(999, 7), false, at(1000)), "an older life");
+        assert!(own.seen(order(1000, 4), false, at(2000)), "never given out in this one");
         assert_eq!(own.peek(at(2000)), order(2000, 0));
-        assert!(!own.seen(order(1000, 4), at(2000)));
+        assert!(!own.seen(order(1000, 4), false, at(2000)));
+        own.take();
+        assert!(own.seen(order(2000, 0), true, at(2000)), "given out twice");
+        assert_eq!(own.peek(at(2000)), order(2001, 0));
     }
 
     #[test]
     fn lies_do_not_use_up_the_numbers() {
         let mut own = OwnOrder::new(at(1000));
-        assert!(!own.seen(order(u32::MAX, 0), at(1000)));
+        assert!(!own.seen(order(u32::MAX, 0), false, at(1000)));
         assert_eq!(own.peek(at(1000)), order(1000, 0));
         let end = Timestamp::from_unix_seconds(u64::MAX);
         assert_eq!(own.peek(end), order(1000, 0), "a clock at its end breaks nothing");

@@ -9,7 +9,7 @@ use qis_packet::{AuthorId, DomainTag, FrameKind, OutcomePacket, Payload, Rotatio
 use super::inbox::{Inbox, PayloadDecoder, Standing};
 use super::journal::Journal;
 use super::limiter::Limiter;
-use super::message::Acknowledgement;
+use super::message::{Acknowledgement, Status};
 use super::nonce::Nonces;
 use super::outbox::Emission;
 use super::own::{Author, OwnOrder};
@@ -30,7 +30,13 @@ const COMMIT_AGAIN_AT_MOST: Duration = Duration::from_secs(60);
 /// What may only happen once the changes before it are durable.
 #[derive(Debug)]
 pub(super) enum Effect {
-    Acknowledge(Address, Acknowledgement),
+    Acknowledge {
+        to: Address,
+        nonce: u64,
+        status: Status,
+        /// Whether the receiver holds another packet instead, and whose.
+        instead: Option<(DomainTag, AuthorId)>,
+    },
     StartEmission(EmissionId),
     Event(Event),
 }
@@ -327,8 +333,11 @@ impl<D: PayloadDecoder> Router<D> {
 
     pub(super) fn perform(&mut self, now: Moment, effect: Effect) {
         match effect {
-            Effect::Acknowledge(to, acknowledgement) => {
-                self.send(&to, FrameKind::Acknowledgement, acknowledgement.encode(), 0);
+            Effect::Acknowledge { to, nonce, status, instead } => {
+                let standing = instead.and_then(|(domain, author)| self.inbox.get(domain, author));
+                let instead = standing.map_or(&[][..], |standing| standing.packet().as_bytes());
+                let frame = Acknowledgement { nonce, status, instead }.encode();
+                self.send(&to, FrameKind::Acknowledgement, frame, 0);
             }
             Effect::StartEmission(id) => {
                 self.undo.remove(&id);
@@ -351,7 +360,7 @@ impl<D: PayloadDecoder> Router<D> {
         self.poisoned = !error.is_retryable();
         let belongs = |effect: &Effect| match effect {
             Effect::StartEmission(id) => Some(*id),
-            Effect::Acknowledge(..) | Effect::Event(_) => None,
+            Effect::Acknowledge { .. } | Effect::Event(_) => None,
         };
         let failed = self.journal.failed(belongs);
         let (kind, message) = (error.kind(), error.to_string());
@@ -363,6 +372,9 @@ impl<D: PayloadDecoder> Router<D> {
             }
             let error = EmitError::Store(HostError::new(kind, message.clone()));
             self.outputs.push_back(Output::Event(Event::EmissionFailed { emission: id, error }));
+        }
+        for effect in self.journal.released() {
+            self.perform(now, effect);
         }
         if !self.poisoned {
             let wait = COMMIT_AGAIN * 2_u32.saturating_pow(self.commit_failures.min(6));

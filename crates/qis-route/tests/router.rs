@@ -1,0 +1,690 @@
+//! The router against a wire, a store and a clock that do what they like.
+
+mod support;
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use qis_packet::{Draft, Frame, Identity, NetworkId, Order, RotationStatement, Timestamp, Trailer};
+use qis_route::proto::{
+    Delivery, EmitError, Event, Input, Origin, Output, PullError, Rate, Refusal, Router, RouterConfig,
+    Verdict,
+};
+use qis_route::{Address, HostErrorKind, Moment, Row, Table};
+use support::{DIMS, Fate, Maker, START, World, config, domain, draft, fingerprint, push};
+
+const HOUR: u64 = 3600;
+
+fn refused(refusal: Refusal) -> Verdict {
+    Verdict::Refused(refusal)
+}
+
+#[test]
+fn an_outcome_reaches_the_others_and_the_receipt_says_so() {
+    let mut world = World::new(4);
+    world.emit(0, 1.5);
+    world.settle();
+    let receipt = world.hosts[0].receipt();
+    assert_eq!(receipt.recipients.len(), 3, "all but itself");
+    assert!(receipt.recipients.iter().all(|one| one.delivery == Delivery::Acknowledged && one.attempts == 1));
+    assert_eq!(receipt.delivered(), 3);
+    assert!(receipt.bytes <= 512);
+    let me = world.author(0);
+    for host in 0..4 {
+        assert_eq!(world.standing(host)[&me], 1.5, "host {host}");
+    }
+    assert_eq!(world.hosts[0].rows.keys().filter(|(table, _)| *table == Table::Outbox).count(), 0);
+}
+
+#[test]
+fn receiving_never_emits() {
+    let mut world = World::new(3);
+    world.emit(0, 1.0);
+    world.pass(Duration::from_secs(3600));
+    let emitted: Vec<u64> = world.hosts.iter().map(|host| host.router.stats().emissions).collect();
+    assert_eq!(emitted, [1, 0, 0]);
+    assert_eq!(world.pushes(), 2);
+}
+
+#[test]
+fn nothing_is_sent_or_acknowledged_before_it_is_durable() {
+    let mut world = World::new(2);
+    world.hosts[0].hanging = true;
+    world.emit(0, 1.0);
+    world.settle();
+    assert!(world.wire.is_empty(), "the packet waits for the store");
+    let batch = world.hosts[0].held.remove(0);
+    world.hosts[0].hanging = false;
+    world.hosts[0].apply(batch);
+    world.hosts[1].hanging = true;
+    let now = world.now;
+    world.hosts[0].router.handle(now, Input::Committed(Ok(())));
+    world.settle();
+    assert_eq!(world.wire.len(), 1, "the packet is on its way, and not acknowledged");
+    // A repetition is not acknowledged either, as long as the first one is not durable.
+    world.pass(Duration::from_secs(3));
+    assert_eq!((world.pushes(), world.wire.len()), (2, 2));
+    assert_eq!(world.verdicts, [Verdict::Applied, Verdict::Known]);
+    let batch = world.hosts[1].held.remove(0);
+    world.hosts[1].apply(batch);
+    let now = world.now;
+    world.hosts[1].router.handle(now, Input::Committed(Ok(())));
+    world.settle();
+    assert_eq!(world.hosts[0].receipt().delivered(), 1);
+}
+
+#[test]
+fn lost_packets_are_sent_again_and_no_more_often_than_allowed() {
+    let mut world = World::new(2);
+    let mut sent = 0;
+    world.fate = Box::new(move |from, _| {
+        sent += usize::from(from == 0);
+        if sent < 3 { Fate::Lost } else { Fate::Arrives }
+    });
+    world.emit(0, 1.0);
+    world.pass(Duration::from_secs(30));
+    let report = &world.hosts[0].receipt().recipients[0];
+    assert_eq!((report.delivery, report.attempts), (Delivery::Acknowledged, 3));
+
+    let mut world = World::new(2);
+    world.fate = Box::new(|_, _| Fate::Lost);
+    world.emit(0, 1.0);
+    world.pass(Duration::from_secs(600));
+    let report = &world.hosts[0].receipt().recipients[0];
+    assert_eq!((report.delivery, report.attempts), (Delivery::Unacknowledged, 5));
+    assert_eq!(world.hosts[0].router.stats().packets_sent, 5);
+}
+
+#[test]
+fn a_lost_acknowledgement_costs_a_repetition_and_nothing_else() {
+    let mut world = World::new(2);
+    let mut acknowledgements = 0;
+    world.fate = Box::new(move |from, _| {
+        acknowledgements += usize::from(from == 1);
+        if from == 1 && acknowledgements == 1 { Fate::Lost } else { Fate::Arrives }
+    });
+    world.emit(0, 1.0);
+    world.pass(Duration::from_secs(10));
+    assert_eq!(world.hosts[0].receipt().recipients[0].attempts, 2);
+    assert_eq!(world.hosts[1].router.stats().applied, 1);
+}
+
+#[test]
+fn a_transport_that_fails_is_reported_or_tried_again() {
+    let mut world = World::new(2);
+    world.fate = Box::new(|_, _| Fate::Fails(HostErrorKind::Refused));
+    world.emit(0, 1.0);
+    world.settle();
+    let report = &world.hosts[0].receipt().recipients[0];
+    assert_eq!((report.delivery, report.attempts), (Delivery::Failed(HostErrorKind::Refused), 1));
+
+    let mut world = World::new(2);
+    let mut sends = 0;
+    world.fate = Box::new(move |_, _| {
+        sends += 1;
+        if sends == 1 { Fate::Fails(HostErrorKind::Unavailable) } else { Fate::Arrives }
+    });
+    world.emit(0, 1.0);
+    world.pass(Duration::from_secs(10));
+    assert_eq!(world.hosts[0].receipt().recipients[0].delivery, Delivery::Acknowledged);
+    assert_eq!(world.hosts[0].router.stats().sends_failed, 1);
+}
+
+#[test]
+fn a_directory_that_fails_is_asked_again_and_then_reported() {
+    let mut world = World::new(2);
+    world.hosts[0].directory = Some(HostErrorKind::Unavailable);
+    world.emit(0, 1.0);
+    world.pass(Duration::from_secs(2));
+    world.hosts[0].directory = None;
+    world.pass(Duration::from_secs(10));
+    assert_eq!(world.hosts[0].receipt().delivered(), 1);
+
+    world.hosts[0].directory = Some(HostErrorKind::Unavailable);
+    world.emit(0, 2.0);
+    world.pass(Duration::from_secs(600));
+    let receipt = world.hosts[0].receipt();
+    assert!(receipt.recipients.is_empty());
+    assert_eq!(receipt.lookup_error.as_ref().unwrap().kind(), HostErrorKind::Unavailable);
+    let me = world.author(0);
+    assert_eq!(world.standing(0)[&me], 2.0, "it stands all the same, and answers queries");
+}
+
+#[test]
+fn a_look_up_that_never_ends_is_given_up() {
+    let mut world = World::with(1, &RouterConfig::default());
+    let now = world.now;
+    let router = &mut world.hosts[0].router;
+    router.emit(now, draft(1.0), Origin("")).unwrap();
+    let mut finished = false;
+    let mut elapsed = Duration::ZERO;
+    while let Some(at) = router.next_timeout().filter(|_| elapsed < Duration::from_secs(300)) {
+        while let Some(output) = router.poll_output() {
+            match output {
+                Output::Commit(_) => router.handle(now, Input::Committed(Ok(()))),
+                Output::Event(Event::Emitted(receipt)) => finished = receipt.lookup_error.is_some(),
+                _ => {}
+            }
+        }
+        elapsed = elapsed.max(at);
+        router.handle(Moment { elapsed, ..now }, Input::Timeout);
+    }
+    assert!(finished);
+}
+
+#[test]
+fn only_what_is_newer_by_order_is_applied() {
+    let mut world = World::new(1);
+    let maker = |sequence, time| Maker { order: Order { incarnation: 1, sequence }, time, ..Maker::new(9) };
+    assert_eq!(world.inject(0, &maker(5, START).frame(draft(5.0))), Verdict::Applied);
+    assert_eq!(world.inject(0, &maker(5, START).frame(draft(5.0))), Verdict::Known);
+    // A later time does not make it newer.
+    assert_eq!(world.inject(0, &maker(4, START + 100).frame(draft(4.0))), Verdict::Known);
+    assert_eq!(world.inject(0, &maker(6, START - 100).frame(draft(6.0))), Verdict::Applied);
+    assert_eq!(world.standing(0).values().collect::<Vec<_>>(), [&6.0]);
+    let newer = Maker { order: Order { incarnation: 2, sequence: 0 }, ..Maker::new(9) };
+    assert_eq!(world.inject(0, &newer.frame(draft(7.0))), Verdict::Applied);
+}
+
+#[test]
+fn each_bad_packet_is_refused_for_its_reason_and_changes_nothing() {
+    let mut world = World::new(1);
+    let good = Maker::new(9);
+    let mut forged = good.frame(draft(1.0));
+    *forged.last_mut().unwrap() ^= 1;
+    let mut bad_signature = good.frame(draft(1.0));
+    let at = bad_signature.len() - 96;
+    bad_signature[at] ^= 1;
+    let expired = Maker { time: START - HOUR - 301, lifetime: 1, ..Maker::new(9) };
+    let too_early = Maker { time: START + 24 * HOUR + 301, ..Maker::new(9) };
+    let end_of_time = Maker { time: u64::from(u32::MAX), ..Maker::new(9) };
+    let unsigned = Maker { trailer: Trailer::None, ..Maker::new(9) };
+    let keyless = Maker { trailer: Trailer::Signature, ..Maker::new(9) };
+    let other_network = Maker { network: "other", ..Maker::new(9) };
+    let elsewhere = Draft::delta("other/domain".parse().unwrap(), fingerprint(), &[1.0; DIMS]);
+    let too_wide = Draft::delta(domain(), fingerprint(), &[1.0; DIMS + 1]);
+    let mut version = good.frame(draft(1.0));
+    version[10] = 2;
+    let own = Maker { order: Order::default(), ..Maker::new(0) };
+    let cases: Vec<(Vec<u8>, Refusal)> = vec![
+        (forged, Refusal::Forged),
+        (bad_signature, Refusal::Forged),
+        (expired.frame(draft(1.0)), Refusal::Expired),
+        (too_early.frame(draft(1.0)), Refusal::TooEarly),
+        (end_of_time.frame(draft(1.0)), Refusal::TooEarly),
+        (unsigned.frame(draft(1.0)), Refusal::Unsigned),
+        (keyless.frame(draft(1.0)), Refusal::UnknownKey),
+        (other_network.frame(draft(1.0)), Refusal::Forged),
+        (good.frame(elsewhere), Refusal::UnknownDomain),
+        (good.frame(too_wide), Refusal::Payload),
+        (own.frame(draft(1.0)), Refusal::Own),
+        (version, Refusal::Unknown),
+        (push(&[0; 513]), Refusal::Malformed),
+        (push(&[]), Refusal::Malformed),
+        (vec![0; Frame::MAX_BYTES + 1], Refusal::TooLarge),
+        (vec![], Refusal::Malformed),
+        (vec![99, 1, 2], Refusal::Unknown),
+        (vec![2, 1, 2], Refusal::Unknown),
+        (vec![1, 1, 2], Refusal::Malformed),
+        (vec![7; 201], Refusal::Forged),
+    ];
+    for (frame, refusal) in cases {
+        let before = world.hosts[0].router.stats().refused(refusal);
+        assert_eq!(world.inject(0, &frame), refused(refusal));
+        assert_eq!(world.hosts[0].router.stats().refused(refusal), before + 1, "{refusal} is counted");
+        assert!(
+            world.standing(0).is_empty() && world.hosts[0].rows.is_empty(),
+            "{refusal} changed something"
+        );
+    }
+    assert_eq!(
+        world.inject(0, &good.frame(draft(1.0))),
+        Verdict::Applied,
+        "and a good one still comes through"
+    );
+}
+
+#[test]
+fn acknowledgements_and_answers_that_nobody_waits_for_are_refused() {
+    let mut world = World::new(2);
+    let acknowledgement = [&[1][..], &7_u64.to_le_bytes(), &[0]].concat();
+    assert_eq!(world.inject(0, &acknowledgement), refused(Refusal::Unsolicited));
+    let packet = Maker::new(9).make(draft(1.0));
+    let answer = [&[4][..], &7_u64.to_le_bytes(), &[0, 1, 0], packet.as_bytes()].concat();
+    assert_eq!(world.inject(0, &answer), refused(Refusal::Unsolicited));
+    // The right nonce from the wrong address is nobody's either.
+    world.fate = Box::new(|from, _| if from == 1 { Fate::Lost } else { Fate::Arrives });
+    world.emit(0, 1.0);
+    world.settle();
+    let nonce = &world.wire[0].2[1..9];
+    let stolen = [&[1][..], nonce, &[0]].concat();
+    assert_eq!(world.inject(0, &stolen), refused(Refusal::Unsolicited));
+}
+
+#[test]
+fn a_packet_from_the_future_waits_for_its_time() {
+    let mut world = World::new(1);
+    let early = Maker { time: START + 2 * HOUR, ..Maker::new(9) };
+    assert_eq!(world.inject(0, &early.frame(draft(1.0))), Verdict::Parked);
+    assert_eq!(world.inject(0, &early.frame(draft(1.0))), Verdict::Parked);
+    world.pass(Duration::from_secs(2 * HOUR - 301));
+    assert!(world.standing(0).is_empty());
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.standing(0).len(), 1);
+}
+
+#[test]
+fn parking_has_bounds() {
+    let config = RouterConfig { author_rate: Rate { per_second: 1.0, burst: 1000 }, ..config() };
+    let mut world = World::with(1, &config);
+    let early = |seed, sequence| {
+        let order = Order { incarnation: 1, sequence };
+        Maker { time: START + HOUR, order, ..Maker::new(seed) }.frame(draft(1.0))
+    };
+    let parked = (0..70).filter(|&n| world.inject(0, &early(9, n)) == Verdict::Parked).count();
+    assert_eq!(parked, 64, "an author");
+    for seed in 10..13 {
+        for n in 0..64 {
+            assert_eq!(world.inject(0, &early(seed, n)), Verdict::Parked);
+        }
+    }
+    assert_eq!(world.inject(0, &early(13, 0)), refused(Refusal::TooEarly), "in all");
+}
+
+#[test]
+fn floods_are_dropped_by_address_and_by_author() {
+    let config = RouterConfig {
+        peer_rate: Rate { per_second: 1.0, burst: 10 },
+        author_rate: Rate { per_second: 1.0, burst: 3 },
+        ..config()
+    };
+    let mut world = World::with(1, &config);
+    let frame = |seed, sequence| {
+        Maker { order: Order { incarnation: 1, sequence }, ..Maker::new(seed) }.frame(draft(1.0))
+    };
+    let verdicts: Vec<Verdict> = (0..5).map(|n| world.inject(0, &frame(9, n))).collect();
+    assert_eq!(verdicts[..3], [Verdict::Applied; 3]);
+    assert_eq!(verdicts[3..], [refused(Refusal::AuthorRate); 2]);
+    assert_eq!(world.inject(0, &frame(10, 0)), Verdict::Applied, "another author is not affected");
+    for _ in 0..4 {
+        world.inject(0, &frame(10, 0));
+    }
+    assert_eq!(world.inject(0, &frame(11, 0)), refused(Refusal::PeerRate));
+    world.pass(Duration::from_secs(5));
+    assert_eq!(world.inject(0, &frame(11, 0)), Verdict::Applied);
+}
+
+#[test]
+fn a_full_table_refuses_strangers_and_keeps_what_stands() {
+    let config = RouterConfig { authors_per_domain: NonZeroUsize::new(2).unwrap(), ..config() };
+    let mut world = World::with(1, &config);
+    let frame = |seed, sequence| {
+        let order = Order { incarnation: 1, sequence };
+        Maker { order, lifetime: 1, ..Maker::new(seed) }.frame(draft(f32::from(seed)))
+    };
+    assert_eq!(world.inject(0, &frame(7, 0)), Verdict::Applied);
+    assert_eq!(world.inject(0, &frame(8, 0)), Verdict::Applied);
+    assert_eq!(world.inject(0, &frame(9, 0)), refused(Refusal::Full));
+    assert_eq!(world.inject(0, &frame(8, 1)), Verdict::Applied, "a known author is not a stranger");
+    world.pass(Duration::from_secs(2 * HOUR));
+    let later = Maker { time: START + 2 * HOUR, ..Maker::new(9) };
+    assert_eq!(world.inject(0, &later.frame(draft(9.0))), Verdict::Applied, "places are freed by expiry");
+}
+
+#[test]
+fn emissions_and_pulls_have_bounds() {
+    let one = NonZeroUsize::MIN;
+    let mut world = World::with(1, &RouterConfig { emissions: one, pulls: one, ..config() });
+    let now = world.now;
+    let router = &mut world.hosts[0].router;
+    router.emit(now, draft(1.0), Origin("")).unwrap();
+    let full = router.emit(now, draft(2.0), Origin("")).unwrap_err();
+    assert!(matches!(full, EmitError::QueueFull { limit: 1 }));
+    router.pull(now, domain(), fingerprint()).unwrap();
+    assert_eq!(router.pull(now, domain(), fingerprint()), Err(PullError::QueueFull { limit: 1 }));
+    let elsewhere = "other".parse().unwrap();
+    assert_eq!(
+        router.pull(now, elsewhere, fingerprint()),
+        Err(PullError::UnknownDomain { domain: elsewhere })
+    );
+}
+
+#[test]
+fn a_refused_outcome_uses_no_number() {
+    let mut world = World::new(1);
+    let now = world.now;
+    let router = &mut world.hosts[0].router;
+    let wide = Draft::delta(domain(), fingerprint(), &[1.0; DIMS + 1]);
+    assert!(matches!(router.emit(now, wide, Origin("")), Err(EmitError::Payload(_))));
+    let broken = Draft::delta(domain(), fingerprint(), &[f32::NAN; DIMS]);
+    assert!(matches!(router.emit(now, broken, Origin("")), Err(EmitError::Packet(_))));
+    let elsewhere = Draft::delta("other".parse().unwrap(), fingerprint(), &[1.0; DIMS]);
+    assert!(matches!(router.emit(now, elsewhere, Origin("")), Err(EmitError::UnknownDomain { .. })));
+    assert!(matches!(router.retract(now, domain(), Origin("")), Err(EmitError::NothingToRetract { .. })));
+    world.emit(0, 1.0);
+    world.settle();
+    assert_eq!(world.hosts[0].receipt().order.sequence, 0);
+}
+
+#[test]
+fn a_receiver_without_the_key_asks_for_it() {
+    // Nothing of this test's packets is large, so the key is left out by hand.
+    let mut world = World::new(2);
+    let keyless = Maker { trailer: Trailer::Signature, ..Maker::new(0) }.make(draft(1.0));
+    let order = keyless.order();
+    let row = [&order.incarnation.to_be_bytes()[..], &order.sequence.to_be_bytes()].concat();
+    world.hosts[0].rows.insert((Table::Outbox, row), keyless.as_bytes().to_vec());
+    world.restart(0, 0);
+    world.settle();
+    assert_eq!(world.verdicts[0], refused(Refusal::UnknownKey));
+    let report = &world.hosts[0].receipt().recipients[0];
+    assert_eq!((report.delivery, report.attempts), (Delivery::Acknowledged, 2));
+    let key = Identity::from_seed([0; 32]).public_key().to_bytes();
+    assert!(world.wire.iter().any(|(_, _, frame)| frame.windows(32).any(|part| part == key)));
+    // Now it is known, and need not be said again.
+    let next =
+        Maker { trailer: Trailer::Signature, order: Order { incarnation: 1, sequence: 2 }, ..Maker::new(0) };
+    assert_eq!(world.inject(1, &next.frame(draft(2.0))), Verdict::Applied);
+}
+
+#[test]
+fn a_node_that_joins_late_pulls_what_it_missed_and_no_more() {
+    let mut world = World::new(3);
+    world.hosts[2].directory = None;
+    world.fate = Box::new(|_, frame| if frame[0] == 0 { Fate::Lost } else { Fate::Arrives });
+    world.emit(0, 1.0);
+    world.emit(1, 2.0);
+    world.pass(Duration::from_secs(120));
+    assert!(world.standing(2).is_empty());
+    world.fate = Box::new(|_, _| Fate::Arrives);
+    let pulled = |world: &mut World| {
+        let now = world.now;
+        world.hosts[2].router.pull(now, domain(), fingerprint()).unwrap();
+        world.settle();
+        let last = world.hosts[2].events.drain(..).rev().find_map(|event| match event {
+            Event::Pulled { result, .. } => Some(result),
+            _ => None,
+        });
+        last.unwrap()
+    };
+    let first = pulled(&mut world);
+    assert_eq!((first.asked, first.answered, first.applied, first.received), (2, 2, 2, 2));
+    assert_eq!(world.standing(2).values().copied().collect::<Vec<_>>().len(), 2);
+    let second = pulled(&mut world);
+    assert_eq!((second.asked, second.answered, second.received), (2, 2, 0), "they know what it has");
+}
+
+#[test]
+fn a_pull_ends_when_nobody_answers() {
+    let mut world = World::new(2);
+    world.fate = Box::new(|_, _| Fate::Lost);
+    let now = world.now;
+    world.hosts[0].router.pull(now, domain(), fingerprint()).unwrap();
+    world.pass(Duration::from_secs(5));
+    let pulled = world.hosts[0].events.iter().find_map(|event| match event {
+        Event::Pulled { result, .. } => Some((result.asked, result.answered)),
+        _ => None,
+    });
+    assert_eq!(pulled, Some((1, 0)));
+    assert_eq!(world.hosts[0].router.stats().frames_sent, 2, "asked once and once more");
+}
+
+#[test]
+fn a_retraction_withdraws_everywhere_and_what_it_withdrew_stays_away() {
+    let mut world = World::new(2);
+    world.emit(0, 1.0);
+    world.settle();
+    let old = world.wire[0].2.clone();
+    let now = world.now;
+    world.hosts[0].router.retract(now, domain(), Origin("ward error")).unwrap();
+    world.settle();
+    assert!(world.standing(0).is_empty() && world.standing(1).is_empty());
+    assert!(
+        world.hosts[1].events.iter().any(|event| matches!(event, Event::Applied { retraction: true, .. }))
+    );
+    assert_eq!(world.inject(1, &old), Verdict::Known);
+    assert!(world.standing(1).is_empty());
+    let again = world.hosts[0].router.retract(now, domain(), Origin(""));
+    assert!(matches!(again, Err(EmitError::NothingToRetract { .. })));
+    world.restart(1, 1);
+    assert_eq!(world.inject(1, &old), Verdict::Known, "also after a restart");
+}
+
+#[test]
+fn what_was_durable_survives_a_restart_and_no_number_is_used_twice() {
+    let mut world = World::new(2);
+    world.fate = Box::new(|_, _| Fate::Lost);
+    world.emit(0, 1.0);
+    world.settle();
+    world.restart(0, 0);
+    world.fate = Box::new(|_, _| Fate::Arrives);
+    world.settle();
+    let first = world.hosts[0].receipt().order;
+    assert_eq!(world.hosts[0].receipt().delivered(), 1, "the outbox went on");
+    world.emit(0, 2.0);
+    world.settle();
+    let second = world.hosts[0].receipt().order;
+    assert!(second > first, "{second} after {first}");
+    world.restart(1, 1);
+    let me = world.author(0);
+    assert_eq!(world.standing(1)[&me], 2.0);
+}
+
+#[test]
+fn an_emission_the_store_did_not_keep_never_was() {
+    let mut world = World::new(2);
+    world.emit(0, 1.0);
+    world.settle();
+    world.hosts[0].store = Some(HostErrorKind::Full);
+    world.emit(0, 2.0);
+    world.emit(0, 3.0);
+    world.settle();
+    let failures = world.hosts[0]
+        .events
+        .iter()
+        .filter(|event| matches!(event, Event::EmissionFailed { error: EmitError::Store(error), .. } if error.kind() == HostErrorKind::Full));
+    assert_eq!(failures.count(), 2);
+    world.pass(Duration::from_secs(5));
+    let me = world.author(0);
+    assert_eq!(world.standing(0)[&me], 1.0, "what stood before stands");
+    assert_eq!(world.pushes(), 1);
+    world.hosts[0].store = None;
+    world.pass(Duration::from_secs(120));
+    world.emit(0, 4.0);
+    world.settle();
+    assert_eq!(world.standing(1)[&me], 4.0);
+}
+
+#[test]
+fn a_receiver_whose_store_fails_does_not_acknowledge_until_it_works() {
+    let mut world = World::new(2);
+    world.hosts[1].store = Some(HostErrorKind::Full);
+    world.emit(0, 1.0);
+    world.pass(Duration::from_secs(3));
+    assert!(!world.wire.iter().any(|(from, _, _)| *from == 1));
+    world.hosts[1].store = None;
+    world.pass(Duration::from_secs(60));
+    assert_eq!(world.hosts[0].receipt().delivered(), 1);
+    assert!(world.hosts[1].rows.keys().any(|(table, _)| *table == Table::Packets));
+}
+
+#[test]
+fn a_corrupt_store_is_not_used_any_more() {
+    let mut world = World::new(2);
+    world.hosts[0].store = Some(HostErrorKind::Corrupt);
+    world.emit(0, 1.0);
+    world.settle();
+    assert!(
+        world.hosts[0].events.iter().any(|event| matches!(event, Event::StoreFailed { poisoned: true, .. }))
+    );
+    let now = world.now;
+    let error = world.hosts[0].router.emit(now, draft(1.0), Origin("")).unwrap_err();
+    assert!(matches!(error, EmitError::StorePoisoned));
+    assert_eq!(world.inject(0, &Maker::new(9).frame(draft(1.0))), refused(Refusal::Busy));
+}
+
+#[test]
+fn damaged_rows_are_refused_by_their_table() {
+    let now = Moment { elapsed: Duration::ZERO, wall: Timestamp::from_unix_seconds(START) };
+    let mut router = Router::new(config(), support::author(0), support::Vectors, [0; 32], now).unwrap();
+    for table in [Table::Order, Table::Outbox, Table::Packets, Table::Rotations] {
+        let row = Row { key: b"cardiology/heart0123456789abcdef".to_vec(), value: vec![1, 2, 3] };
+        assert_eq!(router.restore(now, table, &row).unwrap_err().table, table);
+    }
+}
+
+#[test]
+fn a_node_restored_from_a_backup_goes_on_in_a_new_incarnation() {
+    let mut world = World::new(2);
+    world.emit(0, 1.0);
+    world.settle();
+    let backup = world.hosts[0].rows.clone();
+    world.emit(0, 2.0);
+    world.settle();
+    world.hosts[0].rows = backup;
+    world.restart(0, 0);
+    world.emit(0, 3.0);
+    world.pass(Duration::from_secs(10));
+    assert!(world.hosts[0].events.iter().any(|event| matches!(event, Event::IncarnationRaised)));
+    let me = world.author(0);
+    assert_eq!(world.standing(1)[&me], 3.0, "the new outcome counts, though its first number was used");
+}
+
+#[test]
+fn a_clock_put_back_opens_a_new_incarnation() {
+    let mut world = World::new(2);
+    world.emit(0, 1.0);
+    world.settle();
+    let before = world.hosts[0].receipt().order;
+    world.now.wall = world.now.wall.saturating_sub(400);
+    world.emit(0, 2.0);
+    world.pass(Duration::from_secs(1));
+    let after = world.hosts[0].receipt().order;
+    assert!(after.incarnation > before.incarnation && after.sequence == 0);
+    let me = world.author(0);
+    assert_eq!(world.standing(1)[&me], 2.0);
+}
+
+#[test]
+fn years_of_skew_and_the_end_of_time_break_nothing() {
+    let mut world = World::new(2);
+    for wall in [0, START + 31_536_000, u64::MAX, u64::MAX - 1, 1, START] {
+        world.now.wall = Timestamp::from_unix_seconds(wall);
+        let now = world.now;
+        // A site's secret does not reach everywhere; a refusal is fine, a panic is not.
+        let _ = world.hosts[0].router.emit(now, draft(1.0), Origin(""));
+        world.inject(1, &Maker::new(9).frame(draft(1.0)));
+        world.pass(Duration::from_secs(700));
+    }
+}
+
+#[test]
+fn a_standing_outcome_is_stated_again_before_it_expires() {
+    let mut world = World::new(2);
+    let now = world.now;
+    let lifetime = qis_packet::Lifetime::from_hours(3).unwrap();
+    world.hosts[0].router.emit(now, draft(1.0).lifetime(lifetime), Origin("")).unwrap();
+    world.pass(Duration::from_secs(2 * HOUR - 60));
+    assert_eq!(world.hosts[0].router.stats().emissions, 1);
+    world.pass(Duration::from_secs(120));
+    assert_eq!(world.hosts[0].router.stats().emissions, 2);
+    world.pass(Duration::from_secs(10 * HOUR));
+    assert_eq!(world.hosts[0].router.stats().emissions, 7, "every two hours");
+    let me = world.author(0);
+    assert_eq!(world.standing(1)[&me], 1.0, "it still stands after four lifetimes");
+    let now = world.now;
+    world.hosts[0].router.retract(now, domain(), Origin("")).unwrap();
+    world.pass(Duration::from_secs(10 * HOUR));
+    assert_eq!(world.hosts[0].router.stats().emissions, 8, "and what was withdrawn is not stated again");
+}
+
+#[test]
+fn an_author_that_changes_its_key_stays_one_author() {
+    let mut world = World::new(1);
+    let network = NetworkId::new("test");
+    let (old, new) = (Identity::from_seed([8; 32]), Identity::from_seed([9; 32]));
+    let statement = RotationStatement::new(&old, &new, network, Timestamp::from_unix_seconds(START));
+    let frame = [&[7][..], &statement.to_bytes()].concat();
+    assert_eq!(world.inject(0, &frame), refused(Refusal::Full), "nobody here knows the old key");
+
+    assert_eq!(world.inject(0, &Maker::new(8).frame(draft(1.0))), Verdict::Applied);
+    let later = Maker { order: Order { incarnation: 2, sequence: 0 }, ..Maker::new(9) };
+    assert_eq!(world.inject(0, &later.frame(draft(2.0))), Verdict::Applied);
+    assert_eq!(world.standing(0).len(), 2, "two strangers");
+    assert_eq!(world.inject(0, &frame), Verdict::Handled);
+    assert_eq!(world.standing(0), [(old.author(), 2.0)].into(), "one author, the newer outcome");
+    assert_eq!(world.inject(0, &Maker::new(8).frame(draft(1.0))), Verdict::Known);
+
+    world.restart(0, 0);
+    let newest = Maker { order: Order { incarnation: 2, sequence: 1 }, ..Maker::new(9) };
+    assert_eq!(world.inject(0, &newest.frame(draft(3.0))), Verdict::Applied);
+    assert_eq!(world.standing(0), [(old.author(), 3.0)].into(), "also after a restart");
+    // A second successor is a fork, and refused.
+    let third = Identity::from_seed([10; 32]);
+    let fork = RotationStatement::new(&old, &third, network, Timestamp::from_unix_seconds(START));
+    let fork = [&[7][..], &fork.to_bytes()].concat();
+    assert_eq!(world.inject(0, &fork), refused(Refusal::RetiredKey));
+}
+
+#[test]
+fn the_same_inputs_give_the_same_frames() {
+    let run = || {
+        let mut world = World::new(4);
+        let mut count = 0;
+        world.fate = Box::new(move |_, _| {
+            count += 1;
+            if count % 3 == 0 { Fate::Lost } else { Fate::Arrives }
+        });
+        for round in 0..5_u8 {
+            for host in 0..4 {
+                world.emit(host, f32::from(round));
+            }
+            world.pass(Duration::from_secs(30));
+        }
+        (world.wire, world.hosts.into_iter().map(|host| host.rows).collect::<Vec<_>>())
+    };
+    assert_eq!(run(), run());
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_leave_a_router_as_it_was_or_are_judged(
+        frames in proptest::collection::vec((0_u8..9, proptest::collection::vec(any::<u8>(), 0..700)), 1..20),
+    ) {
+        let mut world = World::new(1);
+        for (kind, mut bytes) in frames {
+            bytes.insert(0, kind);
+            let before = world.hosts[0].rows.clone();
+            let verdict = world.inject(0, &bytes);
+            if let Verdict::Refused(_) = verdict {
+                prop_assert_eq!(&before, &world.hosts[0].rows);
+            }
+        }
+        prop_assert!(world.standing(0).is_empty());
+    }
+
+    #[test]
+    fn damaged_frames_of_a_real_exchange_are_never_applied(
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), 1_u8..), 1..4),
+    ) {
+        let mut world = World::new(1);
+        let frame = Maker::new(9).frame(draft(1.0));
+        let mut damaged = frame.clone();
+        for (index, flip) in damage {
+            // The first bytes are the kind and the nonce, which nobody signs.
+            let index = 9 + index.index(damaged.len() - 9);
+            damaged[index] ^= flip;
+        }
+        prop_assume!(damaged != frame);
+        prop_assert!(matches!(world.inject(0, &damaged), Verdict::Refused(_)));
+        prop_assert!(world.standing(0).is_empty());
+    }
+}
+
+#[test]
+fn an_address_is_bounded() {
+    assert!("".parse::<Address>().is_err());
+    assert!("a".repeat(256).parse::<Address>().is_err());
+    assert_eq!("a".repeat(255).parse::<Address>().unwrap().as_str().len(), 255);
+}
