@@ -13,6 +13,8 @@ use crate::identity::hex_display;
 use crate::{AuthorId, DomainTag, NetworkId, Order, OutcomePacket, Timestamp};
 
 const SECONDS_PER_EPOCH: u64 = 7 * 24 * 3600;
+/// The week of 2020-01-01, before which there are no packets.
+const DERIVED_FROM: Epoch = Epoch(2608);
 /// Ratcheting is refused beyond this many steps (190 years), so that no clock can make it run for ever.
 const MAX_STEPS: u64 = 10_000;
 
@@ -135,14 +137,14 @@ impl SiteSecret {
 
     /// A secret for times from `epoch` on that follows from an identity's, for nodes that keep no other.
     ///
-    /// It is never really erased while the identity's seed exists. The ratchet starts in 1970, so this
-    /// takes some thousand hashes: make it once and keep it.
+    /// It is never really erased while the identity's seed exists. The ratchet starts in the first week of 2020, so this takes some
+    /// hundred steps: make it once and keep it.
     ///
     /// # Errors
     ///
     /// [`ProvenanceError::TooFarAhead`] when `epoch` is implausibly late.
     pub fn derived(identity: &crate::Identity, epoch: Epoch) -> Result<Self, ProvenanceError> {
-        let mut secret = Self::new(Epoch(0), *expand(identity.secret(), &[b"qis/prov/site/1"]));
+        let mut secret = Self::new(DERIVED_FROM, *expand(identity.secret(), &[b"qis/prov/site/1"]));
         secret.erase_before(epoch)?;
         Ok(secret)
     }

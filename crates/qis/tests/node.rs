@@ -1,0 +1,491 @@
+//! Whole nodes: the loop as a host sees it, and what a host can do wrong.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use qis::memory::{ManualClock, MemoryDirectory, MemoryStore, Network};
+use qis::{
+    Address, BuildError, Delivery, Descriptor, Directory, Domain, Embedder, EmitError, Evidence, Family,
+    Fingerprint, HostError, HostErrorKind, Identity, Lifetime, NetworkId, Node, NodeBuilder, NodeEvent, Peer,
+    Receipt, RouterConfig, Scaling, Schema, SpaceId, SynthesizeError, Timestamp, Transport, async_trait,
+    embedder_fn,
+};
+
+const DOMAIN: &str = "cardiology/heart";
+
+fn builder(net: &Network, seed: u8) -> NodeBuilder {
+    Node::builder()
+        .identity(Identity::from_seed([seed; 32]))
+        .transport(net.transport(&format!("clinic-{seed}")).unwrap())
+        .directory(net.directory())
+        .name(format!("clinic-{seed}"))
+}
+
+async fn clinic(net: &Network, seed: u8) -> Node {
+    start(net, builder(net, seed).domain(Domain::delta(DOMAIN, 2).unwrap())).await
+}
+
+async fn start(net: &Network, builder: NodeBuilder) -> Node {
+    let node = builder.start().await.unwrap();
+    net.attach(&node);
+    node
+}
+
+fn assert_close(actual: &[f64], expected: &[f64]) {
+    assert_eq!(actual.len(), expected.len());
+    for (a, b) in actual.iter().zip(expected) {
+        assert!((a - b).abs() < 1e-6, "{actual:?} is not {expected:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_sites_learn_from_each_other() {
+    let net = Network::new();
+    let (a, b) = (clinic(&net, 1).await, clinic(&net, 2).await);
+    let receipt = a.emit(DOMAIN, [1.0, 0.0]).confidence(1.0).await.unwrap();
+    assert_eq!((receipt.delivered(), receipt.recipients.len()), (1, 1));
+    assert!(receipt.bytes <= 512);
+    b.emit(DOMAIN, [0.0, 1.0]).await.unwrap();
+    // Anchored on one's own: 0.7 of it and 0.3 of the others'.
+    assert_close(&a.synthesize(DOMAIN).await.unwrap().estimate, &[0.7, 0.3]);
+    assert_close(&b.synthesize(DOMAIN).await.unwrap().estimate, &[0.3, 0.7]);
+    // Synthesis is no new evidence: doing it again changes nothing, and nothing was sent.
+    assert_close(&a.synthesize(DOMAIN).await.unwrap().estimate, &[0.7, 0.3]);
+    assert_eq!(a.stats().emissions + b.stats().emissions, 2);
+}
+
+#[tokio::test]
+async fn the_article_s_rule_iterates_on_its_state_and_remembers_it() {
+    let net = Network::new();
+    let store = MemoryStore::default();
+    let article = || Domain::article(DOMAIN, 1).unwrap();
+    let a = start(&net, builder(&net, 1).domain(article()).store(store.clone())).await;
+    let b = start(&net, builder(&net, 2).domain(article())).await;
+    a.emit(DOMAIN, [1.0]).await.unwrap();
+    b.emit(DOMAIN, [0.0]).await.unwrap();
+    assert_close(&a.synthesize(DOMAIN).await.unwrap().estimate, &[0.7]);
+    assert_close(&a.synthesize(DOMAIN).await.unwrap().estimate, &[0.49]);
+    a.emit(DOMAIN, [1.0]).await.unwrap();
+    a.shutdown().await;
+    let again = start(&net, builder(&net, 1).domain(article()).store(store)).await;
+    assert_close(&again.synthesize(DOMAIN).await.unwrap().estimate, &[0.343]);
+}
+
+fn schema() -> Schema {
+    Schema::new(Family::Gaussian, ["dose"], Scaling::Public { mean: vec![0.0], scale: vec![1.0] }).unwrap()
+}
+
+fn evidence(records: u8, slope: f64) -> Evidence {
+    let x: Vec<f64> = (0..records).map(|i| f64::from(i % 7) / 3.5 - 1.0).collect();
+    let y: Vec<f64> =
+        x.iter().enumerate().map(|(i, x)| slope * x + if i % 2 == 0 { 0.1 } else { -0.1 }).collect();
+    Evidence::gaussian(&schema(), &x, &y).unwrap()
+}
+
+#[tokio::test]
+async fn evidence_travels_and_a_small_site_listens() {
+    let net = Network::new();
+    let domain = || Domain::evidence(DOMAIN, schema()).unwrap();
+    let a = start(&net, builder(&net, 1).domain(domain())).await;
+    let b = start(&net, builder(&net, 2).domain(domain())).await;
+    let receipt = a.emit(DOMAIN, evidence(60, 0.8)).await.unwrap();
+    assert!(receipt.domain.as_str().starts_with("cardiology/heart@"));
+
+    let few = b.emit(DOMAIN, evidence(19, 0.8)).await.unwrap_err();
+    assert!(matches!(few, EmitError::TooFewRecords { records: 19, minimum: 20 }), "{few}");
+    assert!(matches!(b.synthesize(DOMAIN).pull().await, Err(SynthesizeError::NoSituation)));
+
+    b.emit(DOMAIN, evidence(20, 0.8)).await.unwrap();
+    let synthesis = b.synthesize(DOMAIN).pull().await.unwrap();
+    assert_eq!(synthesis.origins, 1);
+    assert!((synthesis.estimate[1] - 0.8).abs() < 0.1, "{synthesis}");
+    assert_eq!(a.synthesize(DOMAIN).await.unwrap().origins, 1);
+
+    let other = Schema::new(Family::Logistic, ["dose"], Scaling::SiteLocal).unwrap();
+    let x: Vec<f64> = (0..30).map(f64::from).collect();
+    let y: Vec<f64> = (0..30).map(|i| f64::from(i % 2)).collect();
+    let logistic = Evidence::logistic(&other, &x, &y).unwrap();
+    let error = b.emit(DOMAIN, logistic).await.unwrap_err();
+    assert!(matches!(error, EmitError::Route(_)), "{error}");
+}
+
+#[tokio::test]
+async fn each_misuse_is_an_error_and_changes_nothing() {
+    let net = Network::new();
+    let (a, b) = (clinic(&net, 1).await, clinic(&net, 2).await);
+    a.emit(DOMAIN, [1.0, 2.0]).await.unwrap();
+    let refuse = async |emit: qis::Emit| emit.await.unwrap_err().to_string();
+    assert!(refuse(a.emit("cardiology/lungs", [1.0, 2.0])).await.contains("none of this node's domains"));
+    assert!(refuse(a.emit("not a tag", [1.0, 2.0])).await.contains("none of this node's domains"));
+    assert!(refuse(a.emit(DOMAIN, [1.0])).await.contains("not what the domain takes"));
+    assert!(refuse(a.emit(DOMAIN, [f32::NAN, 0.0])).await.contains("makes no packet"));
+    assert!(refuse(a.emit(DOMAIN, evidence(30, 1.0))).await.contains("not what the domain takes"));
+    assert!(refuse(a.emit(DOMAIN, [1.0, 2.0]).confidence(1.5)).await.contains("0..=1"));
+    assert!(refuse(a.emit(DOMAIN, [1.0, 2.0]).confidence(f64::NAN)).await.contains("0..=1"));
+    assert!(refuse(a.emit(DOMAIN, [1.0, 2.0]).situation("...")).await.contains("cannot be embedded"));
+    let wide = Fingerprint::from_codes(SpaceId::new("wide", 65), vec![1; 65]).unwrap();
+    assert!(refuse(a.emit(DOMAIN, [1.0, 2.0]).fingerprint(wide)).await.contains("makes no packet"));
+    assert!(matches!(b.retract(DOMAIN).await, Err(EmitError::Route(_))), "nothing to withdraw");
+    assert!(matches!(a.synthesize("x").await, Err(SynthesizeError::UnknownDomain { .. })));
+    assert_eq!(a.stats().emissions, 1);
+    assert_eq!(a.standing(DOMAIN).len(), 1);
+}
+
+#[tokio::test]
+async fn no_confidence_at_all_is_an_error_not_a_division() {
+    let net = Network::new();
+    let (a, b) = (clinic(&net, 1).await, clinic(&net, 2).await);
+    a.emit(DOMAIN, [1.0, 2.0]).await.unwrap();
+    b.emit(DOMAIN, [9.0, 9.0]).confidence(0.0).await.unwrap();
+    let error = a.synthesize(DOMAIN).await.unwrap_err();
+    assert!(
+        matches!(error, SynthesizeError::Synthesis(qis::synth::SynthesisError::ZeroConfidence)),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn alone_a_site_keeps_its_own_and_says_so() {
+    let net = Network::new();
+    let a = clinic(&net, 1).await;
+    a.emit(DOMAIN, [1.0, 2.0]).await.unwrap();
+    let synthesis = a.synthesize(DOMAIN).pull().await.unwrap();
+    assert_close(&synthesis.estimate, &[1.0, 2.0]);
+    assert!(synthesis.abstained.is_some());
+}
+
+#[tokio::test]
+async fn one_who_joins_late_pulls_what_waits_for_it() {
+    let net = Network::new();
+    let a = clinic(&net, 1).await;
+    a.emit(DOMAIN, [1.0, 1.0]).await.unwrap();
+    let late = clinic(&net, 2).await;
+    late.emit(DOMAIN, [0.0, 0.0]).await.unwrap();
+    assert!(late.synthesize(DOMAIN).await.unwrap().abstained.is_some());
+    let synthesis = late.synthesize(DOMAIN).pull().await.unwrap();
+    assert_close(&synthesis.estimate, &[0.3, 0.3]);
+}
+
+#[tokio::test]
+async fn what_is_withdrawn_is_gone_and_derived_packets_do_not_count() {
+    let net = Network::new();
+    let (a, b) = (clinic(&net, 1).await, clinic(&net, 2).await);
+    let receipt = a.emit(DOMAIN, [1.0, 1.0]).await.unwrap();
+    b.emit(DOMAIN, [0.0, 0.0]).await.unwrap();
+    a.retract(DOMAIN).await.unwrap();
+    assert!(b.synthesize(DOMAIN).await.unwrap().abstained.is_some());
+    let lineage = qis_packet::Lineage::of(1, &[receipt.packet]).unwrap();
+    a.emit(DOMAIN, [5.0, 5.0]).derived_from(lineage).await.unwrap();
+    assert_eq!(b.standing(DOMAIN).len(), 2);
+    assert!(b.synthesize(DOMAIN).await.unwrap().abstained.is_some(), "observed or nothing");
+}
+
+#[tokio::test]
+async fn a_node_that_nobody_drives_says_so() {
+    let net = Network::new();
+    let node = builder(&net, 1).domain(Domain::delta(DOMAIN, 2).unwrap()).build().await.unwrap();
+    assert!(matches!(node.emit(DOMAIN, [1.0, 1.0]).await, Err(EmitError::NotRunning)));
+    assert!(matches!(node.synthesize(DOMAIN).pull().await, Err(SynthesizeError::NotRunning)));
+    let driver = tokio::spawn(node.run());
+    node.run().await; // A second driver ends at once.
+    node.emit(DOMAIN, [1.0, 1.0]).await.unwrap();
+    driver.abort();
+    assert!(driver.await.is_err());
+    assert!(matches!(node.emit(DOMAIN, [1.0, 1.0]).await, Err(EmitError::NotRunning)));
+}
+
+#[tokio::test]
+async fn a_shut_down_node_goes_on_from_its_store() {
+    let net = Network::new();
+    let store = MemoryStore::default();
+    let domain = || Domain::delta(DOMAIN, 2).unwrap();
+    let a = start(&net, builder(&net, 1).domain(domain()).store(store.clone())).await;
+    let b = clinic(&net, 2).await;
+    // It is attached still, and takes nothing to its end: nobody drives it.
+    b.shutdown().await;
+    let waiting = tokio::spawn({
+        let a = a.clone();
+        async move { a.emit(DOMAIN, [3.0, 3.0]).await }
+    });
+    let queued = a.emit(DOMAIN, [1.0, 2.0]).queue().await.unwrap();
+    a.shutdown().await;
+    assert!(matches!(waiting.await.unwrap(), Err(EmitError::Stopped)));
+    assert!(matches!(a.emit(DOMAIN, [1.0, 2.0]).await, Err(EmitError::Stopped)));
+
+    let b = clinic(&net, 3).await;
+    let again = builder(&net, 1).domain(domain()).store(store).build().await.unwrap();
+    net.attach(&again);
+    let mut events = again.subscribe();
+    tokio::spawn(again.run());
+    let mut delivered = 0;
+    while delivered == 0 {
+        if let Some(NodeEvent::Emitted { recipients, .. }) = events.next().await {
+            delivered += recipients;
+        }
+    }
+    assert_eq!(b.standing(DOMAIN).len(), 1, "{queued:?} reached a node that was not there before");
+    assert_close(&again.synthesize(DOMAIN).await.unwrap().estimate, &[3.0, 3.0]);
+}
+
+#[tokio::test]
+async fn listeners_hear_what_arrives() {
+    let net = Network::new();
+    let (a, b) = (clinic(&net, 1).await, clinic(&net, 2).await);
+    let mut events = b.subscribe();
+    let receipt = a.emit(DOMAIN, [1.0, 2.0]).await.unwrap();
+    let event = events.next().await.unwrap();
+    let (author, packet) = (a.author(), receipt.packet);
+    assert_eq!(event, NodeEvent::Applied { domain: receipt.domain, author, packet, retraction: false });
+}
+
+#[tokio::test]
+async fn provenance_opens_to_an_auditor_and_to_nobody_else() {
+    let net = Network::new();
+    let (a, b) = (clinic(&net, 1).await, clinic(&net, 2).await);
+    a.emit(DOMAIN, [1.0, 2.0]).source("ward-3").await.unwrap();
+    let packet = b.standing(DOMAIN).pop().unwrap();
+    let network = NetworkId::new("default");
+    let opening = a.open_provenance(&packet, "ward-3").unwrap();
+    assert_eq!((opening.node(), opening.source()), ("clinic-1", "ward-3"));
+    opening.verify(&packet, network).unwrap();
+    a.open_provenance(&packet, "ward-4").unwrap().verify(&packet, network).unwrap_err();
+    b.open_provenance(&packet, "ward-3").unwrap().verify(&packet, network).unwrap_err();
+}
+
+#[tokio::test]
+async fn packets_of_another_network_are_forgeries() {
+    let net = Network::new();
+    let a = clinic(&net, 1).await;
+    let domain = Domain::delta(DOMAIN, 2).unwrap();
+    let b = start(&net, builder(&net, 2).domain(domain).network(NetworkId::new("other"))).await;
+    let receipt = b.emit(DOMAIN, [1.0, 2.0]).await.unwrap();
+    assert_eq!(receipt.recipients[0].delivery, Delivery::Refused);
+    assert_eq!(a.stats().refused(qis::Refusal::Forged), 1);
+}
+
+#[derive(Debug)]
+struct Panicking(Address);
+
+#[async_trait]
+impl Transport for Panicking {
+    fn local_address(&self) -> Address {
+        self.0.clone()
+    }
+
+    async fn send(&self, _: &Address, _: &[u8], _: Duration) -> Result<(), HostError> {
+        panic!("a bug of the host's")
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_a_host_s_code_is_contained() {
+    let net = Network::new();
+    let b = clinic(&net, 2).await;
+    let a = start(
+        &net,
+        builder(&net, 1)
+            .transport(Panicking("clinic-1".parse().unwrap()))
+            .domain(Domain::delta(DOMAIN, 2).unwrap()),
+    )
+    .await;
+    let receipt = a.emit(DOMAIN, [1.0, 2.0]).await.unwrap();
+    assert_eq!(receipt.recipients[0].delivery, Delivery::Failed(HostErrorKind::Panicked));
+    assert!(b.standing(DOMAIN).is_empty());
+    a.emit(DOMAIN, [1.0, 2.0]).await.unwrap();
+}
+
+/// A directory that answers when told to.
+#[derive(Debug)]
+struct Stalling {
+    inner: MemoryDirectory,
+    stalls: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Directory for Stalling {
+    async fn announce(&self, descriptor: &Descriptor) -> Result<(), HostError> {
+        self.inner.announce(descriptor).await
+    }
+
+    async fn nearest(&self, fingerprint: &Fingerprint, k: usize) -> Result<Vec<Peer>, HostError> {
+        if self.stalls.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        self.inner.nearest(fingerprint, k).await
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_never_answers_is_asked_again_by_the_clock() {
+    let net = Network::new();
+    let clock = ManualClock::at(Timestamp::from_unix_seconds(1_795_000_000));
+    let stalls = Arc::new(AtomicBool::new(true));
+    let directory = Stalling { inner: net.directory(), stalls: Arc::clone(&stalls) };
+    let domain = || Domain::delta(DOMAIN, 2).unwrap();
+    let b = start(&net, builder(&net, 2).domain(domain()).clock(clock.clone())).await;
+    let a = start(&net, builder(&net, 1).domain(domain()).clock(clock.clone()).directory(directory)).await;
+    let emission = tokio::spawn(async move { a.emit(DOMAIN, [1.0, 2.0]).await });
+    for step in 0..40 {
+        tokio::task::yield_now().await;
+        if step == 20 {
+            stalls.store(false, Ordering::SeqCst);
+        }
+        clock.advance(Duration::from_secs(1));
+    }
+    let receipt: Receipt = emission.await.unwrap().unwrap();
+    assert_eq!(receipt.delivered(), 1);
+    assert_eq!(b.standing(DOMAIN).len(), 1);
+}
+
+#[tokio::test]
+async fn a_lossy_network_delivers_all_the_same() {
+    let net = Network::new().with_loss(300, 7);
+    let config =
+        RouterConfig { retry_after: Duration::from_millis(5), attempts: 12, ..RouterConfig::default() };
+    let mut nodes = Vec::new();
+    for seed in 1..6 {
+        let domain = Domain::delta(DOMAIN, 2).unwrap();
+        nodes.push(
+            start(&net, builder(&net, seed).domain(domain).config(config.clone()).seed([seed; 32])).await,
+        );
+    }
+    for node in &nodes {
+        let receipt = node.emit(DOMAIN, [1.0, 2.0]).await.unwrap();
+        assert_eq!(receipt.delivered(), 4, "{:?}", receipt.recipients);
+    }
+    assert!(nodes.iter().all(|node| node.standing(DOMAIN).len() == 5));
+}
+
+#[tokio::test]
+async fn the_builder_names_what_is_wrong() {
+    let net = Network::new();
+    let domain = || Domain::delta(DOMAIN, 2).unwrap();
+    let refuse = async |builder: NodeBuilder| builder.build().await.unwrap_err();
+    let missing =
+        |error, part: &str| matches!(error, BuildError::Missing { part: missing } if missing == part);
+    let identity = || Identity::from_seed([1; 32]);
+    let transport = || net.transport("a").unwrap();
+    assert!(missing(refuse(Node::builder()).await, "identity"));
+    assert!(missing(refuse(Node::builder().identity(identity())).await, "transport"));
+    let located = Node::builder().identity(identity()).transport(transport());
+    assert!(missing(refuse(located).await, "directory"));
+    assert!(missing(refuse(builder(&net, 1)).await, "domain"));
+    let twice = builder(&net, 1).domain(domain()).domain(domain());
+    assert!(matches!(refuse(twice).await, BuildError::DuplicateDomain { .. }));
+    let config = RouterConfig { attempts: 0, ..RouterConfig::default() };
+    let error = refuse(builder(&net, 1).domain(domain()).config(config)).await;
+    assert!(matches!(error, BuildError::Config(error) if error.field == "attempts"));
+    let unembeddable = embedder_fn(SpaceId::new("broken", 2), |_: &str| Ok::<_, String>(vec![f32::NAN]));
+    let error = refuse(builder(&net, 1).domain(domain()).embedder(unembeddable)).await;
+    assert!(matches!(error, BuildError::Embed { .. }));
+    assert!(Domain::delta("no tag", 2).is_err() && Domain::delta(DOMAIN, 0).is_err());
+    assert!(Domain::evidence(&"a".repeat(24), schema()).is_err());
+}
+
+#[derive(Debug)]
+struct Narrow(Address);
+
+#[async_trait]
+impl Transport for Narrow {
+    fn local_address(&self) -> Address {
+        self.0.clone()
+    }
+
+    fn max_frame(&self) -> usize {
+        222
+    }
+
+    async fn send(&self, _: &Address, _: &[u8], _: Duration) -> Result<(), HostError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_link_too_narrow_for_a_packet_is_refused_when_building() {
+    let net = Network::new();
+    let narrow =
+        builder(&net, 1).transport(Narrow("a".parse().unwrap())).domain(Domain::delta(DOMAIN, 2).unwrap());
+    let error = narrow.build().await.unwrap_err();
+    assert!(matches!(error, BuildError::FrameTooSmall { max_frame: 222, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_host_s_model_routes_by_its_own_space() {
+    #[derive(Debug)]
+    struct Lazy;
+
+    #[async_trait]
+    impl Embedder for Lazy {
+        fn space(&self) -> SpaceId {
+            SpaceId::new("lazy", 2)
+        }
+
+        async fn embed(&self, _: &[&str]) -> Result<Vec<Fingerprint>, qis_fingerprint::EmbedError> {
+            Ok(Vec::new())
+        }
+    }
+    let net = Network::new();
+    let domain = Domain::delta(DOMAIN, 2).unwrap();
+    assert!(matches!(
+        builder(&net, 1).domain(domain).embedder(Lazy).build().await,
+        Err(BuildError::Embed { .. })
+    ));
+
+    let lengths = || {
+        embedder_fn(SpaceId::new("lengths", 2), |text: &str| {
+            let words = u8::try_from(text.split(' ').count()).unwrap_or(u8::MAX);
+            Ok::<_, String>(vec![f32::from(words), 1.0])
+        })
+    };
+    let domain = |text: &str| Domain::delta(DOMAIN, 2).unwrap().situation(text);
+    let a = start(&net, builder(&net, 1).domain(domain("one two three")).embedder(lengths())).await;
+    let _b = start(&net, builder(&net, 2).domain(domain("one two three four")).embedder(lengths())).await;
+    let _c = start(&net, builder(&net, 3).domain(domain("one")).embedder(lengths())).await;
+    let receipt = a.emit(DOMAIN, [1.0, 2.0]).await.unwrap();
+    let near: Vec<&str> = receipt.recipients.iter().map(|one| one.address.as_str()).collect();
+    assert_eq!(near, ["clinic-2", "clinic-3"], "the most similar first");
+    assert!(receipt.recipients[0].similarity > receipt.recipients[1].similarity);
+}
+
+#[tokio::test]
+async fn a_large_delta_leaves_its_key_out_and_still_arrives() {
+    let net = Network::new();
+    let domain = || Domain::delta(DOMAIN, 70).unwrap().lifetime(Lifetime::MAX);
+    let a = start(&net, builder(&net, 1).domain(domain())).await;
+    let b = start(&net, builder(&net, 2).domain(domain())).await;
+    let receipt = a.emit(DOMAIN, vec![0.5; 70]).await.unwrap();
+    assert_eq!(
+        (receipt.recipients[0].attempts, receipt.delivered()),
+        (2, 1),
+        "once without the key, once with it"
+    );
+    assert!(receipt.bytes <= 512);
+    let second = a.emit(DOMAIN, vec![0.25; 70]).await.unwrap();
+    assert_eq!(second.recipients[0].attempts, 1, "now the key is known");
+    assert_eq!(b.stats().max_packet_bytes, 0, "it has sent none");
+
+    let domain = Domain::delta("too/large", 200).unwrap();
+    let c = start(&net, builder(&net, 3).domain(domain)).await;
+    let error = c.emit("too/large", vec![0.5; 200]).await.unwrap_err();
+    let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    assert!(source.contains("may have 512"), "{error}: {source}");
+}
+
+#[test]
+fn handles_are_send_and_sync() {
+    fn check<T: Send + Sync + 'static>() {}
+    check::<Node>();
+    check::<Network>();
+    check::<EmitError>();
+    check::<SynthesizeError>();
+    fn send<T: Send>(_: T) {}
+    fn futures(node: &Node) {
+        send(node.emit(DOMAIN, [1.0]).into_future());
+        send(node.synthesize(DOMAIN).into_future());
+        send(node.run());
+    }
+    let _ = futures;
+}
