@@ -216,7 +216,8 @@ async fn a_shut_down_node_goes_on_from_its_store() {
     assert!(matches!(a.emit(DOMAIN, [1.0, 2.0]).await, Err(EmitError::Stopped)));
 
     let b = clinic(&net, 3).await;
-    let again = builder(&net, 1).domain(domain()).store(store).build().await.unwrap();
+    let config = RouterConfig { retry_after: Duration::from_millis(5), ..RouterConfig::default() };
+    let again = builder(&net, 1).domain(domain()).store(store).config(config).build().await.unwrap();
     net.attach(&again);
     let mut events = again.subscribe();
     tokio::spawn(again.run());
