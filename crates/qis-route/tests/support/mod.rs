@@ -78,7 +78,7 @@ impl Maker {
             .seal(&Seal {
                 identity: &identity,
                 network: NetworkId::new(self.network),
-                secret: &SiteSecret::new(Epoch::from_index(0), [1; 32]),
+                secret: &SiteSecret::new(Epoch::from_index(2900), [1; 32]),
                 node: "",
                 source: "",
                 order: self.order,
