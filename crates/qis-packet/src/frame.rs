@@ -84,8 +84,8 @@ pub enum FrameError {
 }
 
 impl<'a> Frame<'a> {
-    /// The most bytes a frame may have, its first byte counted: what the largest answer or descriptor exchange of the
-    /// protocol takes, and little enough for a datagram.
+    /// The most bytes a frame may have, its first byte counted: room for messages of many descriptors, and little enough for a
+    /// datagram. A frame with a packet has some 550.
     pub const MAX_BYTES: usize = 16 * 1024;
 
     /// Splits a frame into its kind and body.

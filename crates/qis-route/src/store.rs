@@ -74,7 +74,7 @@ pub struct Row {
 /// - Commits are called one at a time, in order, from the node's driver; each starts after the one before has ended. The driver does not
 ///   drop the future of a commit unless the node is dropped.
 /// - `range` sees every commit that has ended. It returns rows in ascending byte order of their keys, starting with the first key that is
-///   not below `from`, at most `limit` of them. It is called when the node starts.
+///   not below `from`: exactly `limit` of them, and fewer only when there are no more. It is called when the node starts.
 /// - After a write that failed in a way that leaves the outcome unknown (a failed fsync), every later `commit` fails with
 ///   [`HostErrorKind::Corrupt`](crate::HostErrorKind::Corrupt). A full disk is
 ///   [`HostErrorKind::Full`](crate::HostErrorKind::Full), and a later commit may succeed.

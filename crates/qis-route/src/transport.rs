@@ -20,8 +20,8 @@ use crate::{Address, HostError};
 /// - `send` hands over one whole frame or fails; frames may be lost, repeated and reordered on the way, but not cut, joined or altered.
 /// - `Ok` means that the frame was handed over, not that it arrived. Waiting for the other side to *process* the frame is wrong: the
 ///   node may be waiting for this very call.
-/// - The `from` that the other side's host passes to its node is [`local_address`](Self::local_address), or any address under
-///   which `send` reaches this node: answers go there.
+/// - The `from` that the other side's host passes to its node is this node's [`local_address`](Self::local_address), the same text: an
+///   acknowledgement or answer from another address than the one that was asked is refused, as anybody could have sent it.
 /// - `send` is called from the node's driver, many calls at a time, in no order. It returns within `allowed`; the driver may drop
 ///   the future later than that, which must leave nothing broken.
 /// - A failure that may pass is of a retryable kind; one that never will is [`HostErrorKind::Refused`](crate::HostErrorKind::Refused).

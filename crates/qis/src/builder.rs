@@ -9,7 +9,7 @@ use qis_packet::{
     Epoch, Frame, Identity, Lifetime, MAX_PACKET_BYTES, NetworkId, RotationStatement, SKEW_SECONDS,
     SiteSecret,
 };
-use qis_route::proto::{Author, ConfigError, Router, RouterConfig};
+use qis_route::proto::{Author, ConfigError, FRAME_OVERHEAD, Router, RouterConfig};
 use qis_route::{Clock, Descriptor, Directory, Moment, Row, Store, Table, Transport};
 
 use crate::domain::{Domain, Domains, Kind};
@@ -19,9 +19,10 @@ use crate::memory::MemoryStore;
 use crate::node::{Core, Inner};
 use crate::{BuildError, Node};
 
-/// What a packet's frame has besides the packet: kind, nonce, and the author's key.
-const FRAME_OVERHEAD: usize = 1 + 8 + 1 + 32;
 const PAGE: usize = 256;
+/// What says whose a packet is comes before the packets.
+const RESTORE_ORDER: [Table; 5] =
+    [Table::Order, Table::Rotations, Table::Packets, Table::Outbox, Table::Synthesis];
 
 /// Builds a [`Node`]. It needs an identity, a transport, a directory and at least one domain.
 ///
@@ -188,10 +189,10 @@ impl NodeBuilder {
         let author = Author { identity, secret, node: self.name, network: self.network };
         let mut router = Router::new(self.config, author, domains.clone(), seed, now)?;
         if let Some(statement) = self.rotation {
-            router.set_rotation(statement);
+            router.set_rotation(statement)?;
         }
         let mut states = BTreeMap::new();
-        for table in Table::ALL {
+        for table in RESTORE_ORDER {
             for row in rows(&*self.store, table).await? {
                 if table == Table::Synthesis {
                     states.extend(state(&row));
@@ -205,6 +206,7 @@ impl NodeBuilder {
             evidence: BTreeMap::new(),
             deltas: BTreeMap::new(),
             states,
+            pending: BTreeMap::new(),
             emissions: BTreeMap::new(),
             pulls: BTreeMap::new(),
             listeners: Listeners::default(),

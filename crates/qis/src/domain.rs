@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use qis_codec::MAX_DIMS;
-use qis_packet::{DomainTag, DomainTagError, Lifetime, OutcomePacket, Payload};
+use qis_packet::{DomainTag, DomainTagError, Lifetime, MAX_PACKET_BYTES, OutcomePacket, Payload};
 use qis_route::proto::{PayloadDecoder, PayloadRefusal};
 use qis_synth::bayes::EmpiricalBayes;
 use qis_synth::evidence::{EvidenceSummary, Schema};
 use qis_synth::rules::{AnchoredMean, Ema};
 use qis_synth::{Content, Synthesizer};
+
+/// All of a signed packet but its tag, its fingerprint and its payload, at the longest; the wire format has the table.
+const OVERHEAD: usize = 143;
 
 /// A domain a node takes part in: what its packets hold, and by which rule they are synthesised.
 ///
@@ -38,6 +41,16 @@ pub enum DomainError {
     /// The tag is none.
     #[error(transparent)]
     Tag(#[from] DomainTagError),
+    /// A schema whose evidence fits no signed packet under this tag.
+    #[error("evidence on {dims} coefficients takes {needed} bytes, and a packet leaves {available}")]
+    TooWide {
+        /// Coefficients of the schema.
+        dims: usize,
+        /// Bytes of the evidence.
+        needed: usize,
+        /// Bytes a packet leaves it.
+        available: usize,
+    },
     /// Vectors of no coordinate, or of more than 4,096.
     #[error("a domain's vectors have 1 to 4096 coordinates, not {dims}")]
     Dims {
@@ -74,9 +87,15 @@ impl Domain {
     ///
     /// # Errors
     ///
-    /// [`DomainError`] when the prefix makes no tag: it has at most 23 bytes.
+    /// [`DomainError`] when the prefix makes no tag (it has at most 23 bytes), or the schema has more features than a packet can carry
+    /// evidence on, which is about 30.
     pub fn evidence(prefix: &str, schema: Schema) -> Result<Self, DomainError> {
         let tag = schema.domain(prefix)?;
+        let (dims, needed) = (schema.dims(), EvidenceSummary::encoded_len(schema.family(), schema.dims()));
+        let available = (MAX_PACKET_BYTES - OVERHEAD).saturating_sub(tag.as_str().len() + dims - 1);
+        if needed > available {
+            return Err(DomainError::TooWide { dims, needed, available });
+        }
         let kind = Kind::Evidence { schema: Arc::new(schema) };
         Ok(Self::new(tag, kind, Arc::new(EmpiricalBayes::default())))
     }
@@ -106,7 +125,8 @@ impl Domain {
         self
     }
 
-    /// Evidence of fewer records is not published, since it would give them away; 20 by default. The site still receives.
+    /// Evidence of fewer records is not published, since it would give them away; 20 by default. Such a site takes part by
+    /// [`Node::observe`](crate::Node::observe): it listens.
     pub const fn min_records(mut self, records: usize) -> Self {
         self.min_records = records;
         self

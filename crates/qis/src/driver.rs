@@ -60,8 +60,13 @@ impl Driver {
     /// Starts what the router wants done. Returns whether there was nothing.
     fn take_outputs(&mut self) -> bool {
         let mut idle = true;
-        while self.under_way.len() < CONCURRENCY {
-            let output = self.inner.lock().router.poll_output();
+        loop {
+            // Commits and events are few at a time, and wait for nothing.
+            let output = if self.under_way.len() < CONCURRENCY {
+                self.inner.lock().router.poll_output()
+            } else {
+                self.inner.lock().router.poll_urgent()
+            };
             let Some(output) = output else { break };
             idle = false;
             self.start(output);
@@ -132,7 +137,13 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         self.inner.set_stopped();
+        let now = self.inner.clock.now();
         let mut core = self.inner.lock();
+        if self.commits > 0 {
+            // Whoever drives next commits again; that the same rows may be there already does no harm.
+            let error = HostError::new(HostErrorKind::Unavailable, "the driver was dropped during a commit");
+            core.router.handle(now, Input::Committed(Err(error)));
+        }
         // Those who wait see their senders gone, and report that the node was stopped.
         core.emissions.clear();
         core.pulls.clear();
@@ -151,6 +162,9 @@ impl Core {
         // A waiter that is gone does not want to know; the sends below may fail for no other reason.
         match event {
             Event::Stored { emission } => {
+                if let Some((domain, change)) = self.pending.remove(&emission) {
+                    self.change_own(domain, change);
+                }
                 if let Some(EmissionWaiter::Stored(_)) = self.emissions.get(&emission)
                     && let Some(EmissionWaiter::Stored(waiter)) = self.emissions.remove(&emission)
                 {
@@ -162,11 +176,14 @@ impl Core {
                     let _ = waiter.send(Ok(receipt));
                 }
             }
-            Event::EmissionFailed { emission, error } => match self.emissions.remove(&emission) {
-                Some(EmissionWaiter::Stored(waiter)) => drop(waiter.send(Err(EmitError::Route(error)))),
-                Some(EmissionWaiter::Over(waiter)) => drop(waiter.send(Err(EmitError::Route(error)))),
-                None => {}
-            },
+            Event::EmissionFailed { emission, error } => {
+                self.pending.remove(&emission);
+                match self.emissions.remove(&emission) {
+                    Some(EmissionWaiter::Stored(waiter)) => drop(waiter.send(Err(EmitError::Route(error)))),
+                    Some(EmissionWaiter::Over(waiter)) => drop(waiter.send(Err(EmitError::Route(error)))),
+                    None => {}
+                }
+            }
             Event::Pulled { pull, result } => {
                 if let Some(waiter) = self.pulls.remove(&pull) {
                     let _ = waiter.send(result);

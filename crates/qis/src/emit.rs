@@ -4,12 +4,12 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
 use futures_channel::oneshot;
-use qis_fingerprint::Fingerprint;
+use qis_fingerprint::{Fingerprint, FingerprintError};
 use qis_packet::{Confidence, DomainTag, Draft, Lifetime, Lineage, MAX_PACKET_BYTES, Support};
 use qis_route::proto::{EmissionId, EmitError as RouteError, Origin, PayloadRefusal, Receipt};
 
 use crate::domain::{Domain, Kind};
-use crate::node::{Core, EmissionWaiter, Node};
+use crate::node::{EmissionWaiter, Node, OwnChange};
 use crate::{EmitError, Outcome};
 
 /// An emission that is about to be; await it for the [`Receipt`].
@@ -135,43 +135,20 @@ impl Emit {
             return Err(EmitError::Stopped);
         }
         let id = core.router.emit(now, draft, Origin(&self.source))?;
-        match self.outcome {
-            Outcome::Delta(values) => {
-                core.deltas.insert(domain.tag, values);
-            }
-            Outcome::Evidence(evidence) => {
-                core.evidence.insert(domain.tag, evidence);
-            }
-        }
-        wait(&mut core, id, waiter);
+        let observed = self.lineage.is_none();
+        let change = if observed { OwnChange::Observed(self.outcome) } else { OwnChange::None };
+        core.pending.insert(id, (domain.tag, change));
+        core.emissions.insert(id, waiter);
         drop(core);
         inner.wake.wake();
         Ok(id)
     }
 
     fn draft(&self, domain: &Domain, fingerprint: Fingerprint) -> Result<Draft, EmitError> {
-        let refuse = |expected| {
-            let refusal = PayloadRefusal::Kind { expected };
-            Err(EmitError::Route(RouteError::Payload(refusal)))
-        };
-        let dims = |expected, actual| {
-            let refusal = PayloadRefusal::Dims { expected, actual };
-            Err(EmitError::Route(RouteError::Payload(refusal)))
-        };
-        let (draft, confidence, support) = match (&self.outcome, &domain.kind) {
-            (Outcome::Delta(values), Kind::Delta { dims: expected }) => {
-                if values.len() != *expected {
-                    return dims(*expected, values.len());
-                }
-                (Draft::delta(domain.tag, fingerprint, values), 0.5, None)
-            }
-            (Outcome::Evidence(evidence), Kind::Evidence { schema }) => {
-                if evidence.family() != schema.family() {
-                    return refuse("evidence of another family");
-                }
-                if evidence.dims() != schema.dims() {
-                    return dims(schema.dims(), evidence.dims());
-                }
+        check_outcome(domain, &self.outcome)?;
+        let (draft, confidence, support) = match &self.outcome {
+            Outcome::Delta(values) => (Draft::delta(domain.tag, fingerprint, values), 0.5, None),
+            Outcome::Evidence(evidence) => {
                 let (records, minimum) = (evidence.records(), domain.min_records);
                 if records < minimum {
                     return Err(EmitError::TooFewRecords { records, minimum });
@@ -181,8 +158,6 @@ impl Emit {
                 let draft = Draft::evidence(domain.tag, fingerprint, dims, bytes);
                 (draft, evidence.confidence(), Some(records as u64))
             }
-            (_, Kind::Delta { .. }) => return refuse("deltas"),
-            (_, Kind::Evidence { .. }) => return refuse("evidence"),
         };
         let value = self.confidence.unwrap_or(confidence);
         let confidence = Confidence::from_f64(value).ok_or(EmitError::Confidence { value })?;
@@ -194,6 +169,23 @@ impl Emit {
             None => draft,
         })
     }
+}
+
+/// Whether an outcome is what a domain takes.
+pub(crate) fn check_outcome(domain: &Domain, outcome: &Outcome) -> Result<(), EmitError> {
+    let refuse = |refusal| Err(EmitError::Route(RouteError::Payload(refusal)));
+    let (expected, actual) = match (outcome, &domain.kind) {
+        (Outcome::Delta(values), Kind::Delta { dims }) => (*dims, values.len()),
+        (Outcome::Evidence(evidence), Kind::Evidence { schema }) => {
+            if evidence.family() != schema.family() {
+                return refuse(PayloadRefusal::Kind { expected: "evidence of another family" });
+            }
+            (schema.dims(), evidence.dims())
+        }
+        (_, Kind::Delta { .. }) => return refuse(PayloadRefusal::Kind { expected: "deltas" }),
+        (_, Kind::Evidence { .. }) => return refuse(PayloadRefusal::Kind { expected: "evidence" }),
+    };
+    if expected == actual { Ok(()) } else { refuse(PayloadRefusal::Dims { expected, actual }) }
 }
 
 impl IntoFuture for Emit {
@@ -240,9 +232,8 @@ impl Retract {
                 return Err(EmitError::Stopped);
             }
             let id = core.router.retract(now, domain, Origin(&self.source))?;
-            core.deltas.remove(&domain);
-            core.evidence.remove(&domain);
-            wait(&mut core, id, EmissionWaiter::Over(tell));
+            core.pending.insert(id, (domain, OwnChange::Withdrawn));
+            core.emissions.insert(id, EmissionWaiter::Over(tell));
         }
         inner.wake.wake();
         over.await.unwrap_or(Err(EmitError::Stopped))
@@ -258,6 +249,17 @@ impl IntoFuture for Retract {
     }
 }
 
+/// A fingerprint in the space of a domain's evidence gradients that says nothing about this site.
+///
+/// A site with too few records looks for others by it: its own gradient would be its records.
+pub(crate) fn neutral_fingerprint(domain: &Domain) -> Result<Fingerprint, FingerprintError> {
+    let dims = match &domain.kind {
+        Kind::Delta { dims } => *dims,
+        Kind::Evidence { schema } => schema.dims() - 1,
+    };
+    Fingerprint::from_vector(gradient_space(domain), &vec![1.0; dims])
+}
+
 /// The space of the evidence gradients of a domain: its tag names the schema.
 pub(crate) fn gradient_space(domain: &Domain) -> qis_fingerprint::SpaceId {
     let dims = match &domain.kind {
@@ -267,10 +269,6 @@ pub(crate) fn gradient_space(domain: &Domain) -> qis_fingerprint::SpaceId {
     let hash = domain.tag.schema_hash().map_or(0, u32::from_be_bytes);
     let name = format!("qis/evidence-gradient/1/{hash:08x}");
     qis_fingerprint::SpaceId::new(&name, u16::try_from(dims).unwrap_or(u16::MAX))
-}
-
-fn wait(core: &mut Core, id: EmissionId, waiter: EmissionWaiter) {
-    core.emissions.insert(id, waiter);
 }
 
 fn check_running(node: &Node) -> Result<(), EmitError> {

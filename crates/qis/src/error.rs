@@ -84,7 +84,8 @@ pub enum EmitError {
     /// There is no direction to route by: the evidence says nothing about any feature, say.
     #[error("the outcome gives no fingerprint")]
     Fingerprint(#[from] FingerprintError),
-    /// Evidence of so few records that it would give them away.
+    /// Evidence of so few records that it would give them away. [`Node::observe`](crate::Node::observe) keeps it for this
+    /// site's own synthesis.
     #[error("evidence of {records} records is not published; the domain asks for {minimum}")]
     TooFewRecords {
         /// Records behind the evidence.

@@ -25,7 +25,9 @@ pub use synthesize::Synthesize;
 
 /// For implementing the traits of a host: [`Transport`], [`Directory`], [`Store`], [`Embedder`], [`Clock`].
 pub use async_trait::async_trait;
-pub use qis_fingerprint::{Embedder, Fingerprint, HashEmbedder, SpaceId, embedder_fn};
+pub use qis_fingerprint::{
+    EmbedError, EmbedErrorKind, Embedder, Fingerprint, HashEmbedder, SpaceId, embedder_fn,
+};
 pub use qis_packet::{
     AuthorId, Confidence, DomainTag, Frame, Identity, Lifetime, NetworkId, Opening, OutcomePacket,
     RotationStatement, SiteSecret, Support, Timestamp,

@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_channel::oneshot;
 use futures_util::task::AtomicWaker;
 use qis_fingerprint::{Embedder, Fingerprint};
-use qis_packet::{AuthorId, DomainTag, Opening, OutcomePacket};
+use qis_packet::{AuthorId, DomainTag, Opening, OutcomePacket, Timestamp};
 use qis_route::proto::{EmissionId, PullId, Pulled, Receipt, Router, Stats, Verdict};
 use qis_route::{Address, Clock, Directory, Store, Transport};
 use qis_synth::evidence::Evidence;
 
 use crate::domain::{Domain, Domains};
 use crate::driver::Driver;
-use crate::emit::{Emit, Retract};
+use crate::emit::{Emit, Retract, check_outcome, neutral_fingerprint};
 use crate::events::{Events, Listeners};
 use crate::synthesize::Synthesize;
 use crate::{EmitError, NodeBuilder, Outcome};
@@ -25,7 +25,8 @@ use crate::{EmitError, NodeBuilder, Outcome};
 ///
 /// A node is a handle; clones are the same node. It does nothing by itself: a task drives its [`run`](Self::run), and the host hands
 /// inbound frames to [`receive`](Self::receive). Receiving never emits: new packets come from the host's outcomes and from the
-/// clock, which states a standing outcome again before it expires.
+/// clock, which states a standing outcome again before it expires. (One exception: a node that meets a packet of its own which it does
+/// not remember was restored from a backup, and states its outcomes again, once, so that they count.)
 #[derive(Clone)]
 pub struct Node {
     pub(crate) inner: Arc<Inner>,
@@ -52,11 +53,41 @@ pub(crate) struct Core {
     pub(crate) deltas: BTreeMap<DomainTag, Vec<f32>>,
     /// The last synthesis of each domain, for rules that iterate.
     pub(crate) states: BTreeMap<DomainTag, Vec<f64>>,
+    /// What becomes of this site's own data once an emission is durable.
+    pub(crate) pending: BTreeMap<EmissionId, (DomainTag, OwnChange)>,
     pub(crate) emissions: BTreeMap<EmissionId, EmissionWaiter>,
     pub(crate) pulls: BTreeMap<PullId, oneshot::Sender<Pulled>>,
     pub(crate) listeners: Listeners,
     pub(crate) stopping: bool,
     pub(crate) stopped: Vec<oneshot::Sender<()>>,
+}
+
+/// A change of this site's own data of a domain.
+pub(crate) enum OwnChange {
+    /// The host brought an outcome.
+    Observed(Outcome),
+    /// The host withdrew what it had brought.
+    Withdrawn,
+    /// What was emitted was made of others' packets, and is no data of this site's.
+    None,
+}
+
+impl Core {
+    pub(crate) fn change_own(&mut self, domain: DomainTag, change: OwnChange) {
+        match change {
+            OwnChange::Observed(Outcome::Delta(values)) => {
+                self.deltas.insert(domain, values);
+            }
+            OwnChange::Observed(Outcome::Evidence(evidence)) => {
+                self.evidence.insert(domain, evidence);
+            }
+            OwnChange::Withdrawn => {
+                self.deltas.remove(&domain);
+                self.evidence.remove(&domain);
+            }
+            OwnChange::None => {}
+        }
+    }
 }
 
 /// Who waits for an emission, and for how much of it.
@@ -85,6 +116,32 @@ impl Node {
     /// ```
     pub fn emit(&self, domain: impl AsRef<str>, outcome: impl Into<Outcome>) -> Emit {
         Emit::new(self.clone(), domain.as_ref().to_owned(), outcome.into())
+    }
+
+    /// Keeps an outcome for this site's own synthesis, in memory, and sends nothing of it.
+    ///
+    /// It is how a site takes part whose evidence rests on too few records to be published: it listens. Where it has said nothing of its
+    /// situation yet, it looks for others by a fingerprint that is the same for all such sites. What an earlier
+    /// [`emit`](Self::emit) published still stands.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError`] when the domain is unknown or does not take such an outcome; nothing has changed then.
+    pub fn observe(&self, domain: impl AsRef<str>, outcome: impl Into<Outcome>) -> Result<(), EmitError> {
+        let name = domain.as_ref();
+        let found = self.inner.domains.find(name);
+        let domain = found.ok_or_else(|| EmitError::UnknownDomain { domain: name.to_owned() })?;
+        let outcome = outcome.into();
+        check_outcome(domain, &outcome)?;
+        let now = self.inner.clock.now();
+        let mut core = self.inner.lock();
+        if core.router.announced(domain.tag).is_none() {
+            core.router.announce(now, domain.tag, neutral_fingerprint(domain)?);
+        }
+        core.change_own(domain.tag, OwnChange::Observed(outcome));
+        drop(core);
+        self.inner.wake.wake();
+        Ok(())
     }
 
     /// Withdraws this node's standing outcome of a domain, here and where it was sent.
@@ -175,9 +232,24 @@ impl Node {
         core.router.standing(domain.tag, now).map(|(_, one)| one.packet().clone().into_packet()).collect()
     }
 
+    /// Erases the secrets that open the provenance of packets made before `time`, in weeks: nobody can open those any more, not even this
+    /// site.
+    ///
+    /// It is for nodes with a [`site_secret`](NodeBuilder::site_secret) of their own, whose host keeps it and
+    /// forgets the old one too; a secret that follows from the identity is there again after a restart. Packets are
+    /// of no use to anyone after their lifetime, 90 days at most.
+    ///
+    /// # Errors
+    ///
+    /// [`ProvenanceError`](qis_packet::ProvenanceError) when the time is implausibly late; nothing is erased then.
+    pub fn erase_provenance_before(&self, time: Timestamp) -> Result<(), qis_packet::ProvenanceError> {
+        self.inner.lock().router.erase_provenance_before(time)
+    }
+
     /// Opens the provenance of one of this node's packets to an auditor, who checks it with [`Opening::verify`].
     ///
-    /// `source` is what was given to [`Emit::source`], empty if nothing was.
+    /// `source` is what was given to [`Emit::source`], empty if nothing was. A packet that the clock stated again has the source
+    /// `"renewal of "` and the id of the packet it renews, whose own opening tells the rest.
     ///
     /// # Errors
     ///

@@ -57,9 +57,11 @@ impl Synthesize {
             for (author, standing) in core.router.standing(domain.tag, now) {
                 let packet = standing.packet();
                 let Some(content) = standing.content() else { continue };
-                if author == me {
+                if packet.lineage().is_some() {
+                    // Derived from packets that are or were here: to count it would count them twice.
+                } else if author == me {
                     own_packet = Some(content);
-                } else if packet.lineage().is_none() {
+                } else {
                     samples.push(Sample {
                         author,
                         similarity: similarity(own_fingerprint, packet.fingerprint()),

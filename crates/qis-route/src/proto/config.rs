@@ -3,6 +3,9 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+const MOST_RECIPIENTS: usize = 1000;
+
 /// How much may come, on average and at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
@@ -17,7 +20,7 @@ pub struct Rate {
 /// Later versions add fields: write `RouterConfig { k, ..RouterConfig::default() }`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouterConfig {
-    /// To how many most similar nodes an outcome is sent, and how many a pull asks. 20 by default. More reach more and cost as many
+    /// To how many most similar nodes an outcome is sent, and how many a pull asks: 1 to 1,000, 20 by default. More reach more and cost as many
     /// packets.
     pub k: NonZeroUsize,
     /// How often a packet is sent to one recipient at most, the first time included: 1 to 16, 5 by default. So one emission causes at most
@@ -97,15 +100,18 @@ impl RouterConfig {
     /// [`ConfigError`] with the first field that is out of its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let refuse = |field, problem| Err(ConfigError { field, problem });
+        let waitable = |wait: Duration| !wait.is_zero() && wait <= LONGEST_WAIT;
         let positive = |rate: &Rate| rate.per_second > 0.0 && rate.per_second.is_finite() && rate.burst >= 1;
-        if !(1..=16).contains(&self.attempts) {
+        if self.k.get() > MOST_RECIPIENTS {
+            refuse("k", "must be 1 to 1,000")
+        } else if !(1..=16).contains(&self.attempts) {
             refuse("attempts", "must be 1 to 16")
-        } else if self.retry_after.is_zero() {
-            refuse("retry_after", "must be more than zero")
-        } else if self.lookup_timeout.is_zero() {
-            refuse("lookup_timeout", "must be more than zero")
-        } else if self.pull_timeout.is_zero() {
-            refuse("pull_timeout", "must be more than zero")
+        } else if !waitable(self.retry_after) {
+            refuse("retry_after", "must be more than zero and at most a day")
+        } else if !waitable(self.lookup_timeout) {
+            refuse("lookup_timeout", "must be more than zero and at most a day")
+        } else if !waitable(self.pull_timeout) {
+            refuse("pull_timeout", "must be more than zero and at most a day")
         } else if !(1..=32).contains(&self.answer_packets) {
             refuse("answer_packets", "must be 1 to 32")
         } else if !positive(&self.peer_rate) {
@@ -162,6 +168,8 @@ mod tests {
         }
         assert_eq!(refused(|c| c.attempts = 0), "attempts");
         assert_eq!(refused(|c| c.retry_after = Duration::ZERO), "retry_after");
+        assert_eq!(refused(|c| c.lookup_timeout = Duration::MAX), "lookup_timeout");
+        assert_eq!(refused(|c| c.k = NonZeroUsize::MAX), "k");
         assert_eq!(refused(|c| c.answer_packets = 33), "answer_packets");
         assert_eq!(refused(|c| c.peer_rate.per_second = f64::NAN), "peer_rate");
         assert_eq!(refused(|c| c.author_rate.burst = 0), "author_rate");

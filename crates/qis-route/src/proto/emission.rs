@@ -28,8 +28,11 @@ impl<D: PayloadDecoder> Router<D> {
             return Err(EmitError::StorePoisoned);
         }
         let limit = self.config.emissions.get();
-        if self.emissions.len() >= limit || self.outputs.len() >= self.config.outputs.get() {
+        if self.emissions.len() >= limit {
             return Err(EmitError::QueueFull { limit });
+        }
+        if self.is_busy() {
+            return Err(EmitError::Busy);
         }
         let order = self.own.peek(now.wall);
         let packet = self.author.seal(draft, origin, order, now.wall)?;
@@ -111,7 +114,7 @@ impl<D: PayloadDecoder> Router<D> {
         let peers = match result {
             Err(error) if error.is_retryable() && attempt < self.config.attempts => {
                 let wait = self.backoff(attempt);
-                self.timers.set(now.elapsed + wait, Timer::RepeatLookup(id));
+                self.timers.set(now.elapsed.saturating_add(wait), Timer::RepeatLookup(id));
                 return;
             }
             Err(error) => {
@@ -120,14 +123,15 @@ impl<D: PayloadDecoder> Router<D> {
             }
             Ok(peers) => peers,
         };
+        // A directory that answers from another space is wrong; the recipient will say whether it cares.
+        let fingerprint = emission.packet.fingerprint();
+        let similarity = |peer: &Peer| fingerprint.cosine(&peer.fingerprint).unwrap_or(0.0);
+        let mut peers: Vec<(f32, Peer)> = peers.into_iter().map(|peer| (similarity(&peer), peer)).collect();
+        peers.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut recipients = Vec::with_capacity(peers.len());
-        for peer in peers {
+        for (similarity, peer) in peers {
             let nonce = self.nonces.next();
             self.nonces_out.insert(nonce, (id, recipients.len()));
-            let similarity = self.emissions.get(&id).map_or(0.0, |emission| {
-                // A directory that answers from another space is wrong; the recipient will say whether it cares.
-                emission.packet.fingerprint().cosine(&peer.fingerprint).unwrap_or(0.0)
-            });
             recipients.push(Recipient {
                 peer,
                 similarity,
@@ -170,7 +174,7 @@ impl<D: PayloadDecoder> Router<D> {
         self.sends.insert(send, (id, recipient));
         let wait = self.backoff(attempt);
         let timer = Timer::Retry { emission: id, recipient, attempt };
-        let timer = self.timers.set(now.elapsed + wait, timer);
+        let timer = self.timers.set(now.elapsed.saturating_add(wait), timer);
         let one = self.emissions.get_mut(&id).and_then(|emission| emission.recipients.get_mut(recipient));
         if let Some(before) = one.and_then(|one| one.timer.replace(timer)) {
             self.timers.cancel(before);
@@ -268,7 +272,7 @@ impl<D: PayloadDecoder> Router<D> {
         for (draft, id) in drafts {
             self.renew(now, draft, id);
         }
-        self.outputs.push_back(Output::Event(Event::IncarnationRaised));
+        self.urgent.push_back(Output::Event(Event::IncarnationRaised));
     }
 
     fn renew(&mut self, now: Moment, draft: Draft, id: PacketId) {
@@ -279,7 +283,7 @@ impl<D: PayloadDecoder> Router<D> {
     /// Sees to it that the clock looks at this node's standing packet of a domain. There is one timer for each domain, however often it emits.
     pub(super) fn set_renewal(&mut self, now: Moment, domain: DomainTag) {
         if self.renewals.insert(domain) {
-            self.timers.set(now.elapsed + RENEW_PAUSE, Timer::Renew(domain));
+            self.timers.set(now.elapsed.saturating_add(RENEW_PAUSE), Timer::Renew(domain));
         }
     }
 
@@ -297,8 +301,10 @@ impl<D: PayloadDecoder> Router<D> {
             let (draft, id) = (Draft::renewal(packet), packet.id());
             self.renew(now, draft, id);
         }
-        let wait = Duration::from_secs(left).max(RENEW_PAUSE);
-        self.renewals.insert(domain);
-        self.timers.set(now.elapsed.saturating_add(wait), Timer::Renew(domain));
+        // Emitting has set the timer again already.
+        if self.renewals.insert(domain) {
+            let wait = Duration::from_secs(left).max(RENEW_PAUSE);
+            self.timers.set(now.elapsed.saturating_add(wait), Timer::Renew(domain));
+        }
     }
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use qis_packet::{
-    AuthorId, DomainTag, Lifetime, NetworkId, Order, OutcomePacket, PublicKey, RotationStatement,
+    AuthorId, DomainTag, Lifetime, NetworkId, Order, OutcomePacket, PacketId, PublicKey, RotationStatement,
     SKEW_SECONDS, Timestamp, VerifiedPacket,
 };
 
 use crate::{Operation, Table};
 
 const MAX_ROTATIONS: usize = 1024;
+const MAX_ROTATIONS_PER_AUTHOR: usize = 8;
 
 /// Knows a node's domains and decodes their payloads, once for each packet that is applied.
 pub trait PayloadDecoder: fmt::Debug + Send + 'static {
@@ -55,6 +56,8 @@ pub enum PayloadRefusal {
 #[derive(Clone, Debug)]
 pub struct Standing<C> {
     packet: VerifiedPacket,
+    /// Asked for by every query, so not hashed again for each.
+    id: PacketId,
     content: Option<C>,
     /// Until when it must be remembered, so that nothing older that was applied here can be applied again.
     keep_until: Timestamp,
@@ -65,6 +68,12 @@ impl<C> Standing<C> {
     #[must_use]
     pub const fn packet(&self) -> &VerifiedPacket {
         &self.packet
+    }
+
+    /// The packet's id.
+    #[must_use]
+    pub const fn id(&self) -> &PacketId {
+        &self.id
     }
 
     /// What it decoded to; `None` for a retraction.
@@ -134,10 +143,16 @@ impl<C: Clone> Inbox<C> {
         self.keys.get(&author).map(|(key, _)| key)
     }
 
-    /// Whether the key was followed by another so long ago that nothing it signed can stand any more.
-    pub(super) fn is_retired(&self, author: AuthorId, now: Timestamp) -> bool {
-        let time = |since: &Timestamp| since.saturating_add(Lifetime::MAX.seconds() + SKEW_SECONDS);
-        self.followed.get(&author).map(time).is_some_and(|end| now > end)
+    /// Whether the key was followed by another before the packet of this time was made, or so long ago that nothing it signed can stand
+    /// any more.
+    pub(super) fn is_retired(&self, author: AuthorId, made: Timestamp, now: Timestamp) -> bool {
+        self.followed
+            .get(&author)
+            .is_some_and(|since| made > since.saturating_add(SKEW_SECONDS) || now > Self::retirement(*since))
+    }
+
+    fn retirement(since: Timestamp) -> Timestamp {
+        since.saturating_add(Lifetime::MAX.seconds() + SKEW_SECONDS)
     }
 
     pub(super) fn has_place(&self, domain: DomainTag, author: AuthorId) -> bool {
@@ -156,7 +171,7 @@ impl<C: Clone> Inbox<C> {
         let expiry = packet.time().saturating_add(packet.lifetime().seconds() + SKEW_SECONDS);
         let at = (packet.domain(), self.root(packet.author()));
         let kept = self.standing.get(&at).map_or(expiry, |before| before.keep_until.max(expiry));
-        let standing = Standing { packet, content, keep_until: kept };
+        let standing = Standing { id: packet.id(), packet, content, keep_until: kept };
         let row = row(at, &standing);
         (self.put(at, standing), row)
     }
@@ -207,7 +222,10 @@ impl<C: Clone> Inbox<C> {
         let packet = OutcomePacket::decode(packet).ok()?.verify(network, Some(&key)).ok()?;
         let content = decode(&packet)?;
         let keep_until = Timestamp::from_unix_seconds(u64::from_be_bytes(*keep));
-        self.put((domain, AuthorId::from_bytes(*author)), Standing { packet, content, keep_until });
+        self.put(
+            (domain, AuthorId::from_bytes(*author)),
+            Standing { id: packet.id(), packet, content, keep_until },
+        );
         Some(())
     }
 
@@ -229,8 +247,7 @@ impl<C: Clone> Inbox<C> {
             .rotations
             .iter()
             .filter(|(new, rotation)| {
-                let old = rotation.statement.old().author();
-                self.is_retired(old, now) && !self.keys.contains_key(new)
+                now > Self::retirement(rotation.statement.time()) && !self.keys.contains_key(new)
             })
             .map(|(new, _)| *new)
             .collect();
@@ -271,8 +288,13 @@ impl<C: Clone> Inbox<C> {
 
     /// Takes in that one key follows another, and puts what stands under both under one name.
     ///
-    /// Statements are kept only for authors that are known here, so that strangers can't fill the table.
-    pub(super) fn rotate(&mut self, statement: RotationStatement) -> Result<Vec<Operation>, RotationRefusal> {
+    /// Statements are kept only for authors that are known here, a few of each, so that strangers can't fill the table; this node's own
+    /// statement is kept anyhow.
+    pub(super) fn rotate(
+        &mut self,
+        statement: RotationStatement,
+        own: bool,
+    ) -> Result<Vec<Operation>, RotationRefusal> {
         let (old, new) = (statement.old().author(), statement.new_key().author());
         if self.rotations.get(&new).is_some_and(|known| known.statement == statement) {
             return Ok(Vec::new());
@@ -280,12 +302,14 @@ impl<C: Clone> Inbox<C> {
         if self.followed.contains_key(&old) || self.rotations.contains_key(&new) {
             return Err(RotationRefusal::Taken);
         }
-        if self.rotations.len() >= MAX_ROTATIONS || !self.keys.contains_key(&old) {
-            return Err(RotationRefusal::NoPlace);
-        }
         let root = self.root(old);
         if root == new {
             return Err(RotationRefusal::Taken);
+        }
+        let of_author = self.rotations.values().filter(|rotation| rotation.root == root).count();
+        let full = self.rotations.len() >= MAX_ROTATIONS || of_author >= MAX_ROTATIONS_PER_AUTHOR;
+        if full || !(own || self.keys.contains_key(&old)) {
+            return Err(RotationRefusal::NoPlace);
         }
         self.followed.insert(old, statement.time());
         self.rotations.insert(new, Rotation { statement, root });
@@ -298,16 +322,20 @@ impl<C: Clone> Inbox<C> {
         let moved: Vec<DomainTag> =
             self.standing.keys().filter(|(_, author)| *author == new).map(|(domain, _)| *domain).collect();
         for domain in moved {
-            let Some(standing) = self.standing.get(&(domain, new)).cloned() else { continue };
+            let Some(mut standing) = self.standing.get(&(domain, new)).cloned() else { continue };
             self.remove((domain, new));
             operations.push(Operation::Delete { table: Table::Packets, key: row_key((domain, new)) });
-            let newer = self
-                .standing
-                .get(&(domain, root))
-                .is_none_or(|known| known.packet.order() < standing.packet.order());
-            if newer {
-                operations.push(row((domain, root), &standing));
-                self.put((domain, root), standing);
+            match self.standing.get_mut(&(domain, root)) {
+                Some(known) if known.packet.order() >= standing.packet.order() => {
+                    known.keep_until = known.keep_until.max(standing.keep_until);
+                    operations.push(row((domain, root), known));
+                }
+                known => {
+                    let kept = known.map_or(standing.keep_until, |known| known.keep_until);
+                    standing.keep_until = standing.keep_until.max(kept);
+                    operations.push(row((domain, root), &standing));
+                    self.put((domain, root), standing);
+                }
             }
         }
         Ok(operations)

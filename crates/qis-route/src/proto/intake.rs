@@ -2,10 +2,10 @@
 
 use qis_packet::{
     AuthorId, DecodeError, DomainTag, Frame, FrameError, FrameKind, Freshness, OutcomePacket, Payload,
-    PublicKey, RotationStatement, VerifiedPacket, VerifyError,
+    PublicKey, RotationStatement, SKEW_SECONDS, VerifiedPacket, VerifyError,
 };
 
-use super::inbox::{RotationRefusal, Standing};
+use super::inbox::RotationRefusal;
 use super::message::{Acknowledgement, Answer, PacketMessage, Query, Status};
 use super::router::{Effect, Timer};
 use super::{Event, PayloadDecoder, Refusal, Router, Verdict};
@@ -82,7 +82,7 @@ impl<D: PayloadDecoder> Router<D> {
             FrameKind::Answer => {
                 Answer::decode(frame.body).map_or(malformed, |answer| self.take_answer(now, from, &answer))
             }
-            FrameKind::Rotation => self.take_rotation(frame.body),
+            FrameKind::Rotation => self.take_rotation(now, frame.body),
             _ => Verdict::Refused(Refusal::Unknown),
         }
     }
@@ -104,8 +104,7 @@ impl<D: PayloadDecoder> Router<D> {
             Verdict::Refused(_) => Status::Refused,
         };
         let differs = self.inbox.get(domain, author).is_some_and(|standing| {
-            let standing = standing.packet();
-            standing.order() > order || (standing.order() == order && standing.id() != id)
+            standing.packet().order() > order || (standing.packet().order() == order && *standing.id() != id)
         });
         let instead = (verdict == Verdict::Known && differs).then_some((domain, author));
         let to = from.clone();
@@ -141,7 +140,7 @@ impl<D: PayloadDecoder> Router<D> {
             Freshness::Future { early_by } if early_by > PARK_SECONDS => return Err(Refusal::TooEarly),
             Freshness::Future { .. } | Freshness::Fresh => {}
         }
-        if self.inbox.is_retired(author, now.wall) {
+        if self.inbox.is_retired(author, packet.time(), now.wall) {
             return Err(Refusal::RetiredKey);
         }
         let beside = beside.filter(|key| key.author() == author);
@@ -168,8 +167,8 @@ impl<D: PayloadDecoder> Router<D> {
     /// the node goes on in a new incarnation, and states its outcomes again, once.
     pub(super) fn meet_own(&mut self, now: Moment, packet: OutcomePacket) {
         let (order, id) = (packet.order(), packet.id());
-        let standing = self.inbox.get(packet.domain(), self.author.id()).map(Standing::packet);
-        let doubled = standing.is_some_and(|mine| mine.order() == order && mine.id() != id);
+        let standing = self.inbox.get(packet.domain(), self.author.id());
+        let doubled = standing.is_some_and(|mine| mine.packet().order() == order && *mine.id() != id);
         let key = self.author.identity.public_key();
         if packet.verify(self.author.network, Some(&key)).is_err() {
             return;
@@ -205,13 +204,12 @@ impl<D: PayloadDecoder> Router<D> {
         }
         let of_author = self.parked.values().filter(|parked| parked.packet.author() == author).count();
         if self.parked.len() >= self.config.parked.get() || of_author >= PARKED_PER_AUTHOR {
-            return Err(Refusal::TooEarly);
+            return Err(Refusal::Full);
         }
         let due = now.wall.saturating_add(early_by);
         let place = self.parked.keys().next_back().map_or(0, |&(_, last)| last) + 1;
         self.parked.insert((due, place), Parked { packet });
-        let wait = std::time::Duration::from_secs(early_by);
-        self.timers.set(now.elapsed.saturating_add(wait), Timer::Parked);
+        self.set_parked_timer(now);
         Ok(Verdict::Parked)
     }
 
@@ -231,10 +229,17 @@ impl<D: PayloadDecoder> Router<D> {
             };
             self.stats.count(verdict);
         }
-        // The wall clock may have gone slower than the other one: look again soon.
+        self.set_parked_timer(now);
+    }
+
+    /// Sets the one timer of the parked packets to the first of them; the wall clock may have gone faster or slower than the other one.
+    fn set_parked_timer(&mut self, now: Moment) {
+        if let Some(timer) = self.parked_timer.take() {
+            self.timers.cancel(timer);
+        }
         if let Some(&(due, _)) = self.parked.keys().next() {
             let wait = std::time::Duration::from_secs(due.seconds_since(now.wall).max(1));
-            self.timers.set(now.elapsed.saturating_add(wait), Timer::Parked);
+            self.parked_timer = Some(self.timers.set(now.elapsed.saturating_add(wait), Timer::Parked));
         }
     }
 
@@ -246,10 +251,11 @@ impl<D: PayloadDecoder> Router<D> {
         }
         let me = self.inbox.root(self.author.id());
         let mut found: Vec<(bool, f32, AuthorId)> = self
-            .standing(query.domain, now.wall)
+            .inbox
+            .in_force(query.domain, now.wall)
             .filter(|(_, standing)| {
-                let id = standing.packet().id();
-                !query.have.iter().any(|start| id.as_bytes().starts_with(start))
+                let id = standing.id().as_bytes();
+                !query.have.iter().any(|start| id.starts_with(start))
             })
             .map(|(author, standing)| {
                 let similarity = standing.packet().fingerprint().cosine(&query.fingerprint);
@@ -258,6 +264,9 @@ impl<D: PayloadDecoder> Router<D> {
             .collect();
         found.sort_by(|a, b| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)));
         found.truncate(usize::from(query.limit.min(self.config.answer_packets)));
+        // The address is nobody's word, so answers come out of its own share of frames: a query does not multiply traffic for long.
+        let affordable = found.iter().take_while(|_| self.peers.allow(now.elapsed, from)).count();
+        found.truncate(affordable);
         let total = u8::try_from(found.len()).unwrap_or(u8::MAX);
         if found.is_empty() {
             self.send_answer(from, Place { nonce: query.nonce, index: 0, total }, None);
@@ -292,9 +301,10 @@ impl<D: PayloadDecoder> Router<D> {
     /// A packet that was asked for.
     fn take_answer(&mut self, now: Moment, from: &Address, answer: &Answer<'_>) -> Verdict {
         let asked = |pull: &super::pull::Pull| {
-            pull.asked
-                .iter()
-                .position(|one| one.nonce == answer.nonce && one.address == *from && !one.is_complete())
+            pull.asked.iter().position(|one| {
+                let expected = one.nonce == answer.nonce && !one.is_complete();
+                one.address == *from && (expected || one.earlier == Some(answer.nonce))
+            })
         };
         let found = self.pulls.iter().find_map(|(&id, pull)| asked(pull).map(|index| (id, index)));
         let Some((id, index)) = found else { return Verdict::Refused(Refusal::Unsolicited) };
@@ -304,7 +314,9 @@ impl<D: PayloadDecoder> Router<D> {
             Err(refusal) => Verdict::Refused(refusal),
         };
         if let Some(pull) = self.pulls.get_mut(&id) {
-            if let Some(one) = pull.asked.get_mut(index) {
+            if let Some(one) = pull.asked.get_mut(index)
+                && one.nonce == answer.nonce
+            {
                 one.total = Some(answer.total);
                 one.received |= 1 << answer.index.min(31);
             }
@@ -319,11 +331,14 @@ impl<D: PayloadDecoder> Router<D> {
         verdict
     }
 
-    fn take_rotation(&mut self, body: &[u8]) -> Verdict {
+    fn take_rotation(&mut self, now: Moment, body: &[u8]) -> Verdict {
         let Ok(statement) = RotationStatement::verify(body, self.author.network) else {
             return Verdict::Refused(Refusal::Forged);
         };
-        match self.inbox.rotate(statement) {
+        if statement.time() > now.wall.saturating_add(SKEW_SECONDS) {
+            return Verdict::Refused(Refusal::TooEarly);
+        }
+        match self.inbox.rotate(statement, false) {
             Ok(operations) => {
                 for operation in operations {
                     self.journal.stage(operation, None);

@@ -126,8 +126,8 @@ pub enum Event {
         /// What it brought.
         result: Pulled,
     },
-    /// This node was restored from a backup, or its clock put back: it goes on in a new incarnation and has emitted its standing
-    /// outcomes again.
+    /// A packet of this node came back that it does not remember, so it was restored from a backup: it goes on in a new incarnation
+    /// and has emitted its standing outcomes again.
     IncarnationRaised,
     /// The store failed. Packets are not acknowledged until it works again.
     StoreFailed {

@@ -38,9 +38,10 @@ impl<E> Journal<E> {
         Self { staged: Staged::new(), under_way: None }
     }
 
-    /// Changes that are not durable yet.
+    /// Changes that are not durable yet, and effects that wait for them.
     pub(super) fn len(&self) -> usize {
-        self.staged.changes.len() + self.under_way.as_ref().map_or(0, |staged| staged.changes.len())
+        let count = |staged: &Staged<E>| staged.changes.len() + staged.effects.len();
+        count(&self.staged) + self.under_way.as_ref().map_or(0, count)
     }
 
     pub(super) fn stage(&mut self, operation: Operation, emission: Option<EmissionId>) {
@@ -92,7 +93,11 @@ impl<E> Journal<E> {
 
     /// What waits for nothing any more, after a failure left no change behind.
     pub(super) fn released(&mut self) -> VecDeque<E> {
-        if self.len() == 0 { std::mem::take(&mut self.staged.effects) } else { VecDeque::new() }
+        if self.staged.changes.is_empty() && self.under_way.is_none() {
+            std::mem::take(&mut self.staged.effects)
+        } else {
+            VecDeque::new()
+        }
     }
 }
 

@@ -5,6 +5,9 @@ use qis_fingerprint::{Fingerprint, SpaceId};
 use qis_packet::{DomainTag, FrameKind, MAX_FINGERPRINT_DIMS, MAX_PACKET_BYTES, PublicKey};
 use serde::{Deserialize, Serialize};
 
+/// What a frame that carries a packet has besides it, at most: an answer's kind, nonce, place, number, and the author's key.
+pub const FRAME_OVERHEAD: usize = 1 + 8 + 1 + 1 + 1 + 32;
+
 /// The most packets in answer to a query.
 pub(super) const MAX_ANSWERS: u8 = 32;
 

@@ -44,6 +44,7 @@ mod verdict;
 pub use config::{ConfigError, Rate, RouterConfig};
 pub use inbox::{PayloadDecoder, PayloadRefusal, Standing};
 pub use io::{Event, Input, LookupId, Output, PullId, RestoreError, SendId};
+pub use message::FRAME_OVERHEAD;
 pub use own::{Author, Origin};
 pub use pull::{PullError, Pulled};
 pub use receipt::{Delivery, EmissionId, EmitError, Receipt, RecipientReport};

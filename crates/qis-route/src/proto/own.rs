@@ -3,8 +3,8 @@
 use std::fmt;
 
 use qis_packet::{
-    AuthorId, Draft, Epoch, Identity, Lifetime, NetworkId, Order, OutcomePacket, PacketError, SKEW_SECONDS,
-    Seal, SiteSecret, Timestamp, Trailer,
+    AuthorId, Draft, Identity, NetworkId, Order, OutcomePacket, PacketError, SKEW_SECONDS, Seal, SiteSecret,
+    Timestamp, Trailer,
 };
 
 /// 2020-01-01T00:00:00Z.
@@ -52,13 +52,6 @@ impl Author {
             Err(PacketError::TooLarge { .. }) => draft.seal(&seal(Trailer::Signature)),
             sealed => sealed,
         }
-    }
-
-    /// Erases the secrets of packets that have expired everywhere.
-    pub(super) fn forget(&mut self, now: Timestamp) {
-        let oldest = now.saturating_sub(Lifetime::MAX.seconds() + SKEW_SECONDS);
-        // A clock that is far ahead must not erase: the ratchet refuses, and nothing is lost.
-        let _ = self.secret.erase_before(Epoch::of(oldest));
     }
 }
 

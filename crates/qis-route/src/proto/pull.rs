@@ -59,6 +59,8 @@ pub(super) struct Pull {
 pub(super) struct Asked {
     pub(super) address: Address,
     pub(super) nonce: u64,
+    /// The nonce of the first time of asking: answers to that are taken, and not counted any more.
+    pub(super) earlier: Option<u64>,
     /// How many answers it announced.
     pub(super) total: Option<u8>,
     /// Which of them came, a bit each.
@@ -124,6 +126,7 @@ impl<D: PayloadDecoder> Router<D> {
                 let ask = |peer: Peer| Asked {
                     address: peer.address,
                     nonce: self.nonces.next(),
+                    earlier: None,
                     total: None,
                     received: 0,
                 };
@@ -133,8 +136,8 @@ impl<D: PayloadDecoder> Router<D> {
         self.ask(now, id);
         let over = self.config.pull_timeout;
         let timers = vec![
-            self.timers.set(now.elapsed + over / 2, Timer::AskAgain(id)),
-            self.timers.set(now.elapsed + over, Timer::PullOver(id)),
+            self.timers.set(now.elapsed.saturating_add(over / 2), Timer::AskAgain(id)),
+            self.timers.set(now.elapsed.saturating_add(over), Timer::PullOver(id)),
         ];
         if let Some(pull) = self.pulls.get_mut(&id) {
             pull.timers = timers;
@@ -142,13 +145,24 @@ impl<D: PayloadDecoder> Router<D> {
         self.finish_pull(id, false);
     }
 
+    /// Asks those once more that have not answered in full. It says what has come since, so their answers are counted afresh.
+    pub(super) fn ask_again(&mut self, now: Moment, id: PullId) {
+        let Some(pull) = self.pulls.get_mut(&id) else { return };
+        for asked in pull.asked.iter_mut().filter(|asked| !asked.is_complete()) {
+            let nonce = self.nonces.next();
+            asked.earlier = Some(std::mem::replace(&mut asked.nonce, nonce));
+            (asked.total, asked.received) = (None, 0);
+        }
+        self.ask(now, id);
+    }
+
     /// Sends the query to all that have not answered in full.
-    pub(super) fn ask(&mut self, now: Moment, id: PullId) {
+    fn ask(&mut self, now: Moment, id: PullId) {
         let Some(pull) = self.pulls.get(&id) else { return };
         let have: Vec<[u8; 4]> = self
             .inbox
             .in_force(pull.domain, now.wall)
-            .filter_map(|(_, standing)| standing.packet().id().as_bytes().first_chunk().copied())
+            .filter_map(|(_, standing)| standing.id().as_bytes().first_chunk().copied())
             .take(Query::MAX_HAVE)
             .collect();
         let query = |asked: &Asked| {
@@ -176,7 +190,7 @@ impl<D: PayloadDecoder> Router<D> {
                 self.timers.cancel(timer);
             }
             let event = Event::Pulled { pull: id, result: pull.finish() };
-            self.outputs.push_back(Output::Event(event));
+            self.urgent.push_back(Output::Event(event));
         }
     }
 }

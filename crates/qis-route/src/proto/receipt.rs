@@ -51,7 +51,7 @@ pub struct RecipientReport {
 pub enum Delivery {
     /// The recipient holds the packet, or a newer one of this author, durably.
     Acknowledged,
-    /// The recipient's clock says the packet is from the future; it waits for its time there.
+    /// The recipient's clock says the packet is from the future; it waits for its time there, in memory.
     Parked,
     /// The recipient will never take it.
     Refused,
@@ -71,7 +71,7 @@ impl Receipt {
     }
 }
 
-/// Why an outcome was not emitted. No number was used and nothing was sent.
+/// Why an outcome was not emitted. Nothing was sent, and what stood before stands.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmitError {
@@ -93,13 +93,17 @@ pub enum EmitError {
         /// The configured bound.
         limit: usize,
     },
+    /// The driver or the store is behind, so that a queue is full. Try again later.
+    #[error("the node is busy: a queue to its driver or its store is full")]
+    Busy,
     /// There is no standing packet of this node to withdraw.
     #[error("nothing of this node stands in the domain {domain}")]
     NothingToRetract {
         /// The domain.
         domain: DomainTag,
     },
-    /// The store did not keep the packet, so it was not sent.
+    /// The store did not keep the packet, so it was not sent. Should the store have kept it in spite of its error, it is sent after
+    /// the next restart.
     #[error("the store did not keep the packet")]
     Store(#[source] HostError),
     /// The store failed for good before; the node must be built again.

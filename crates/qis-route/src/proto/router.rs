@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use qis_fingerprint::Fingerprint;
-use qis_packet::{AuthorId, DomainTag, FrameKind, OutcomePacket, Payload, RotationStatement, Timestamp};
+use qis_packet::{
+    AuthorId, DomainTag, Epoch, FrameKind, OutcomePacket, Payload, ProvenanceError, RotationStatement,
+    Timestamp,
+};
 
 use super::inbox::{Inbox, PayloadDecoder, Standing};
 use super::journal::Journal;
@@ -91,12 +94,17 @@ pub struct Router<D: PayloadDecoder> {
     pub(super) authors: Limiter<AuthorId>,
     pub(super) journal: Journal<Effect>,
     pub(super) timers: Timers<Timer>,
+    /// Commits and events, which no slow send may hold up.
+    pub(super) urgent: VecDeque<Output>,
     pub(super) outputs: VecDeque<Output>,
     pub(super) nonces: Nonces,
     /// States that this node's key follows another, for those that do not know.
     pub(super) rotation: Option<RotationStatement>,
     counter: u64,
     commit_failures: u32,
+    /// Whether the next commit waits for its timer.
+    commit_waits: bool,
+    pub(super) parked_timer: Option<TimerKey>,
     pub(super) poisoned: bool,
     pub(super) stats: Stats,
 }
@@ -137,11 +145,14 @@ impl<D: PayloadDecoder> Router<D> {
             parked: BTreeMap::new(),
             journal: Journal::new(),
             timers: Timers::new(),
+            urgent: VecDeque::new(),
             outputs: VecDeque::new(),
             nonces: Nonces::new(seed),
             rotation: None,
             counter: 0,
             commit_failures: 0,
+            commit_waits: false,
+            parked_timer: None,
             poisoned: false,
             stats: Stats::default(),
         })
@@ -169,10 +180,18 @@ impl<D: PayloadDecoder> Router<D> {
                     restored => restored,
                 }
             }
-            Table::Outbox => OutcomePacket::decode(&row.value)
-                .ok()
-                .filter(|packet| packet.author() == self.author.id())
-                .map(|packet| self.resume(packet)),
+            Table::Outbox => OutcomePacket::decode(&row.value).ok().and_then(|packet| {
+                let me = self.author.id();
+                if packet.author() == me {
+                    self.resume(packet);
+                } else if self.inbox.root(packet.author()) == self.inbox.root(me) {
+                    // Of this node's earlier key, which it does not have any more: its standing packets are stated again.
+                    self.journal.stage(Operation::Delete { table, key: row.key.clone() }, None);
+                } else {
+                    return None;
+                }
+                Some(())
+            }),
             Table::Rotations => self.inbox.restore_rotation(&row.value, network),
             Table::Synthesis => Some(()),
         };
@@ -192,8 +211,7 @@ impl<D: PayloadDecoder> Router<D> {
     /// Starts: goes on with what the store held, and sets the clocks.
     pub fn start(&mut self, now: Moment) {
         self.inbox.settle_rotations();
-        self.author.forget(now.wall);
-        self.timers.set(now.elapsed + PURGE_EVERY, Timer::Purge);
+        self.timers.set(now.elapsed.saturating_add(PURGE_EVERY), Timer::Purge);
         let resumed: Vec<EmissionId> = self.emissions.keys().copied().collect();
         for id in resumed {
             self.start_emission(now, id);
@@ -250,8 +268,33 @@ impl<D: PayloadDecoder> Router<D> {
     }
 
     /// This node's key follows another of its own: says so to those it sends packets to.
-    pub fn set_rotation(&mut self, statement: RotationStatement) {
+    ///
+    /// Call it before [`restore`](Self::restore): what the store holds under the old key is this node's too.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the new key of the statement is not this node's.
+    pub fn set_rotation(&mut self, statement: RotationStatement) -> Result<(), ConfigError> {
+        let problem = "its new key must be this node's identity";
+        let refused = ConfigError { field: "rotation", problem };
+        if statement.new_key() != self.author.identity.public_key() {
+            return Err(refused);
+        }
+        let operations = self.inbox.rotate(statement, true).map_err(|_| refused)?;
+        for operation in operations {
+            self.journal.stage(operation, None);
+        }
         self.rotation = Some(statement);
+        Ok(())
+    }
+
+    /// Erases the secrets of the weeks before `time`.
+    ///
+    /// # Errors
+    ///
+    /// [`ProvenanceError`] when the time is implausibly late; nothing is erased then.
+    pub fn erase_provenance_before(&mut self, time: Timestamp) -> Result<(), ProvenanceError> {
+        self.author.secret.erase_before(Epoch::of(time))
     }
 
     /// Makes the node findable in a domain, now and again and again.
@@ -266,7 +309,7 @@ impl<D: PayloadDecoder> Router<D> {
     }
 
     fn announce_later(&mut self, now: Moment, domain: DomainTag, fingerprint: Fingerprint, wait: Duration) {
-        let timer = self.timers.set(now.elapsed + wait, Timer::Announce(domain));
+        let timer = self.timers.set(now.elapsed.saturating_add(wait), Timer::Announce(domain));
         if let Some(before) = self.announced.insert(domain, Announced { fingerprint, timer }) {
             self.timers.cancel(before.timer);
         }
@@ -301,7 +344,12 @@ impl<D: PayloadDecoder> Router<D> {
 
     /// The next thing for the driver to do.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.poll_urgent().or_else(|| self.outputs.pop_front())
+    }
+
+    /// The next commit or event, for a driver that has as many sends and look-ups under way as it likes.
+    pub fn poll_urgent(&mut self) -> Option<Output> {
+        self.urgent.pop_front()
     }
 
     /// When [`Input::Timeout`] is due, by [`Moment::elapsed`].
@@ -312,7 +360,7 @@ impl<D: PayloadDecoder> Router<D> {
 
     pub(super) fn is_busy(&self) -> bool {
         let limit = self.config.outputs.get();
-        self.poisoned || self.outputs.len() >= limit || self.journal.len() >= limit
+        self.poisoned || self.outputs.len() + self.urgent.len() >= limit || self.journal.len() >= limit
     }
 
     pub(super) fn after_commit(&mut self, now: Moment, effect: Effect) {
@@ -323,11 +371,11 @@ impl<D: PayloadDecoder> Router<D> {
 
     /// Begins the next commit, if there is something to commit and none is under way.
     pub(super) fn pump(&mut self) {
-        if self.commit_failures == 0
+        if !self.commit_waits
             && !self.poisoned
             && let Some(batch) = self.journal.begin()
         {
-            self.outputs.push_back(Output::Commit(batch));
+            self.urgent.push_back(Output::Commit(batch));
         }
     }
 
@@ -341,10 +389,10 @@ impl<D: PayloadDecoder> Router<D> {
             }
             Effect::StartEmission(id) => {
                 self.undo.remove(&id);
-                self.outputs.push_back(Output::Event(Event::Stored { emission: id }));
+                self.urgent.push_back(Output::Event(Event::Stored { emission: id }));
                 self.start_emission(now, id);
             }
-            Effect::Event(event) => self.outputs.push_back(Output::Event(event)),
+            Effect::Event(event) => self.urgent.push_back(Output::Event(event)),
         }
     }
 
@@ -371,7 +419,7 @@ impl<D: PayloadDecoder> Router<D> {
                 self.inbox.undo(emission.packet.domain(), self.author.id(), before);
             }
             let error = EmitError::Store(HostError::new(kind, message.clone()));
-            self.outputs.push_back(Output::Event(Event::EmissionFailed { emission: id, error }));
+            self.urgent.push_back(Output::Event(Event::EmissionFailed { emission: id, error }));
         }
         for effect in self.journal.released() {
             self.perform(now, effect);
@@ -379,16 +427,17 @@ impl<D: PayloadDecoder> Router<D> {
         if !self.poisoned {
             let wait = COMMIT_AGAIN * 2_u32.saturating_pow(self.commit_failures.min(6));
             self.commit_failures = self.commit_failures.saturating_add(1);
-            self.timers.set(now.elapsed + wait.min(COMMIT_AGAIN_AT_MOST), Timer::Commit);
+            self.commit_waits = true;
+            self.timers.set(now.elapsed.saturating_add(wait.min(COMMIT_AGAIN_AT_MOST)), Timer::Commit);
         }
         let event = Event::StoreFailed { poisoned: self.poisoned, error: message };
-        self.outputs.push_back(Output::Event(event));
+        self.urgent.push_back(Output::Event(event));
     }
 
     pub(super) fn look_up(&mut self, now: Moment, asker: Asker, fingerprint: Fingerprint) -> LookupId {
         let id = LookupId(self.count());
-        let (k, allowed) = (self.config.k.get() + 1, self.config.lookup_timeout);
-        let timer = self.timers.set(now.elapsed + allowed, Timer::Lookup(id));
+        let (k, allowed) = (self.config.k.get().saturating_add(1), self.config.lookup_timeout);
+        let timer = self.timers.set(now.elapsed.saturating_add(allowed), Timer::Lookup(id));
         self.lookups.insert(id, (asker, timer));
         self.outputs.push_back(Output::Lookup { id, fingerprint, k, allowed });
         id
@@ -433,7 +482,7 @@ impl<D: PayloadDecoder> Router<D> {
                 self.found(now, id, Err(error));
             }
             Timer::RepeatLookup(id) => self.start_emission(now, id),
-            Timer::AskAgain(id) => self.ask(now, id),
+            Timer::AskAgain(id) => self.ask_again(now, id),
             Timer::PullOver(id) => self.finish_pull(id, true),
             Timer::Parked => self.admit_parked(now),
             Timer::Renew(domain) => self.renewal_due(now, domain),
@@ -442,16 +491,12 @@ impl<D: PayloadDecoder> Router<D> {
                     self.announce(now, domain, fingerprint);
                 }
             }
-            Timer::Commit => {
-                self.commit_failures = 0;
-                self.pump();
-            }
+            Timer::Commit => self.commit_waits = false,
             Timer::Purge => {
                 for operation in self.inbox.purge(now.wall) {
                     self.journal.stage(operation, None);
                 }
-                self.author.forget(now.wall);
-                self.timers.set(now.elapsed + PURGE_EVERY, Timer::Purge);
+                self.timers.set(now.elapsed.saturating_add(PURGE_EVERY), Timer::Purge);
             }
         }
     }

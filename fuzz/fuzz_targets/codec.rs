@@ -1,0 +1,41 @@
+//! A decoded vector is finite and has one encoding; any finite vector comes back.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use qis_codec::{MAX_DIMS, Mode, decode, encode};
+use qis_fuzz::Reader;
+
+fuzz_target!(|data: &[u8]| {
+    let mut input = Reader(data);
+    let mode = input.byte();
+    let dims = usize::from(input.u16());
+    if let Some(mode) = Mode::from_code(mode)
+        && let Ok(decoded) = decode(mode, dims, input.0)
+    {
+        let values = decoded.to_vec();
+        assert_eq!(values.len(), dims);
+        assert!(values.iter().all(|value| value.is_finite()));
+        let single: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+        let again = encode(&single, input.0.len()).expect("what was decoded fits where it came from");
+        assert_eq!((again.mode(), again.bytes()), (mode, input.0));
+        let mut sum = values.clone();
+        decoded.add_scaled(-1.0, &mut sum).expect("the same length");
+        assert!(sum.iter().all(|&value| value == 0.0));
+    }
+
+    let (chunks, _) = input.0.as_chunks::<4>();
+    let values: Vec<f32> = chunks.iter().map(|&four| f32::from_le_bytes(four)).collect();
+    match encode(&values, dims) {
+        Ok(encoded) => {
+            assert!(encoded.bytes().len() <= dims);
+            let decoded = decode(encoded.mode(), values.len(), encoded.bytes()).expect("an encoding decodes");
+            assert!(decoded.to_vec().iter().zip(&values).all(|(&out, &value)| out == f64::from(value)));
+        }
+        Err(_) => assert!(
+            values.is_empty()
+                || values.len() > MAX_DIMS
+                || values.iter().any(|value| !value.is_finite())
+                || values.len() * 4 > dims
+        ),
+    }
+});

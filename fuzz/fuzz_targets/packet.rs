@@ -1,0 +1,35 @@
+//! A packet that decodes has one form, within the limit; what it says can be read.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use qis_fuzz::{IDENTITIES, START, network};
+use qis_packet::{Draft, MAX_FINGERPRINT_DIMS, MAX_PACKET_BYTES, OutcomePacket, Payload};
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(packet) = OutcomePacket::decode(data) else { return };
+    assert!(data.len() <= MAX_PACKET_BYTES);
+    assert_eq!(packet.as_bytes(), data);
+    assert!(packet.fingerprint().dims() <= MAX_FINGERPRINT_DIMS);
+    let again = OutcomePacket::decode(packet.as_bytes()).expect("what decoded decodes");
+    assert_eq!(again, packet);
+    assert_eq!(again.id(), packet.id());
+
+    // The content of a delta is checked when it is asked for, not before.
+    let delta = packet.payload().delta();
+    assert_eq!(delta.is_some(), matches!(packet.payload(), Payload::Delta { .. }));
+    if let Some(Ok(delta)) = delta {
+        assert_eq!(delta.to_vec().len(), usize::from(packet.payload().dims()));
+    }
+    let _ = packet.freshness(START);
+    let _ = packet.extensions().iter().count();
+    let _ = format!("{packet:?} {} {}", packet.id(), packet.author());
+    let _ = Draft::renewal(&packet);
+
+    for identity in &*IDENTITIES {
+        let _ = packet.clone().verify(network(), Some(&identity.public_key()));
+    }
+    if let Ok(verified) = packet.clone().verify(network(), None) {
+        assert_eq!(verified.key().author(), packet.author());
+        assert_eq!(verified.into_packet(), packet);
+    }
+});

@@ -1,0 +1,71 @@
+//! Whatever evidence and claims peers send, a synthesis ends, is finite and accounts for every sample.
+#![no_main]
+
+use std::sync::{Arc, LazyLock};
+
+use libfuzzer_sys::fuzz_target;
+use qis_codec::{Mode, decode};
+use qis_fuzz::Reader;
+use qis_packet::{AuthorId, Confidence, Support};
+use qis_synth::bayes::EmpiricalBayes;
+use qis_synth::evidence::{Evidence, EvidenceSummary, Family, Scaling, Schema};
+use qis_synth::rules::{AnchoredMean, Ema};
+use qis_synth::{Content, Own, Sample, Samples, Synthesizer};
+
+const X: [f64; 12] = [60.0, 3.0, 45.0, 9.0, 71.0, 2.0, 38.0, 5.0, 66.0, 8.0, 52.0, 1.0];
+
+static LOGISTIC: LazyLock<Evidence> = LazyLock::new(|| {
+    let schema = Schema::new(Family::Logistic, ["a", "b"], Scaling::SiteLocal).expect("a schema");
+    Evidence::logistic(&schema, &X, &[1.0, 0.0, 1.0, 0.0, 1.0, 0.0]).expect("evidence")
+});
+
+static GAUSSIAN: LazyLock<Evidence> = LazyLock::new(|| {
+    let schema = Schema::new(Family::Gaussian, ["a", "b"], Scaling::SiteLocal).expect("a schema");
+    Evidence::gaussian(&schema, &X, &[1.5, 0.25, 2.0, 0.5, 1.0, 0.0]).expect("evidence")
+});
+
+fuzz_target!(|data: &[u8]| {
+    let mut input = Reader(data);
+    let kind = input.byte();
+    let own = if kind & 1 == 0 { &*LOGISTIC } else { &*GAUSSIAN };
+    let vectors = kind & 2 != 0;
+    let mut samples = Vec::new();
+    for author in 0..12 {
+        if input.is_empty() {
+            break;
+        }
+        let similarity = f32::from(input.byte().cast_signed()) / 128.0;
+        let confidence = Confidence::from_byte(input.byte());
+        let support = Support::from_byte(input.byte());
+        let content = if vectors {
+            decode(Mode::Raw, 3, &input.array::<12>()).ok().map(Arc::new).map(Content::Delta)
+        } else {
+            let mut bytes = input.take(EvidenceSummary::encoded_len(own.family(), 3)).to_vec();
+            bytes.resize(EvidenceSummary::encoded_len(own.family(), 3), 0);
+            EvidenceSummary::decode(own.family(), 3, &bytes).ok().map(Arc::new).map(Content::Evidence)
+        };
+        let author = AuthorId::from_bytes([author; 16]);
+        samples.extend(content.map(|content| Sample { author, similarity, confidence, support, content }));
+    }
+    let mut turned = samples.clone();
+    turned.reverse();
+    let (samples, turned) = (Samples::new(samples).expect("a set"), Samples::new(turned).expect("a set"));
+
+    let (bayes, mean) = (EmpiricalBayes::default(), AnchoredMean::default());
+    let rules: &[&dyn Synthesizer] = if vectors { &[&mean, &Ema::DEFAULT] } else { &[&bayes] };
+    let owns = if vectors {
+        [Own::delta(&[1.0, -2.0, 0.5]), Own::nothing()]
+    } else {
+        [Own::evidence(own), Own::nothing()]
+    };
+    for &rule in rules {
+        for own in &owns {
+            let Ok(synthesis) = rule.synthesize(own, &samples) else { continue };
+            assert!(synthesis.estimate.iter().all(|value| value.is_finite()), "{synthesis:?}");
+            assert_eq!(synthesis.contributions.len(), samples.len());
+            let again = rule.synthesize(own, &turned).ok();
+            assert_eq!(again.as_ref(), Some(&synthesis), "the order of arrival matters");
+            let _ = synthesis.to_string();
+        }
+    }
+});

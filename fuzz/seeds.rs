@@ -1,0 +1,96 @@
+//! Writes the seed inputs: `cargo run --manifest-path fuzz/Cargo.toml --example seeds`, in the repository's root.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use qis_codec::encode;
+use qis_fuzz::{IDENTITIES, SECRET, START, domain, fingerprint, network};
+use qis_packet::{Draft, FrameKind, Order, RotationStatement, Seal, Trailer};
+use qis_synth::evidence::{Evidence, Family, Scaling, Schema};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let write = |target: &str, name: &str, bytes: &[u8]| -> std::io::Result<()> {
+        let folder = Path::new("fuzz/seeds").join(target);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join(name), bytes)
+    };
+
+    let raw = encode(&[0.5, -1.25, 3.0], 64)?;
+    write("codec", "raw", &[&[raw.mode().code(), 3, 0][..], raw.bytes()].concat())?;
+    write("codec", "empty", &[0, 3, 0])?;
+
+    let seal = |trailer| Seal {
+        identity: &IDENTITIES[1],
+        network: network(),
+        secret: &SECRET,
+        node: "node",
+        source: "source",
+        order: Order { incarnation: 1, sequence: 2 },
+        time: START,
+        trailer,
+    };
+    let delta = Draft::delta(domain(0), fingerprint(1), &[1.0, 2.0]);
+    let whole = delta.clone().seal(&seal(Trailer::SignatureAndKey))?;
+    write("packet", "delta", whole.as_bytes())?;
+    write("packet", "signature", delta.clone().seal(&seal(Trailer::Signature))?.as_bytes())?;
+    write("packet", "unsigned", delta.seal(&seal(Trailer::None))?.as_bytes())?;
+    let zero = Draft::delta(domain(0), fingerprint(1), &[0.0; 9]);
+    write("packet", "zero", zero.seal(&seal(Trailer::None))?.as_bytes())?;
+    let retraction = Draft::retraction(domain(0), fingerprint(1)).seal(&seal(Trailer::SignatureAndKey))?;
+    write("packet", "retraction", retraction.as_bytes())?;
+    let evidence = Draft::evidence(domain(1), fingerprint(1), 3, vec![1; 15]);
+    write("packet", "evidence", evidence.seal(&seal(Trailer::SignatureAndKey))?.as_bytes())?;
+
+    let order = Order { incarnation: 1, sequence: 2 };
+    write("opening", "right", &SECRET.opening(order, START, "node", "source")?.to_bytes())?;
+    write("opening", "wrong", &SECRET.opening(order, START, "n", "")?.to_bytes())?;
+
+    let statement = RotationStatement::new(&IDENTITIES[1], &IDENTITIES[2], network(), START).to_bytes();
+    write("rotation", "statement", &statement)?;
+
+    for kind in FrameKind::ALL {
+        write("frame", &format!("{kind:?}").to_lowercase(), &[kind.code(), 1, 2, 3])?;
+    }
+
+    let x = [60.0, 3.0, 45.0, 9.0, 71.0, 2.0, 38.0, 5.0, 66.0, 8.0, 52.0, 1.0];
+    let logistic = Schema::new(Family::Logistic, ["a", "b"], Scaling::SiteLocal)?;
+    let logistic =
+        Evidence::logistic(&logistic, &x, &[1.0, 0.0, 1.0, 0.0, 1.0, 0.0])?.summary().encode(64)?;
+    let gaussian = Schema::new(Family::Gaussian, ["a", "b"], Scaling::SiteLocal)?;
+    let gaussian =
+        Evidence::gaussian(&gaussian, &x, &[1.5, 0.25, 2.0, 0.5, 1.0, 0.0])?.summary().encode(64)?;
+    for (kind, name, bytes) in [(0, "logistic", &logistic), (1, "gaussian", &gaussian)] {
+        write("evidence", name, &[&[2][..], bytes].concat())?;
+        let sample = [&[100, 200, 20][..], bytes].concat();
+        write("synthesis", name, &[&[kind][..], &sample.repeat(4)].concat())?;
+    }
+    let sample = [&[100, 200, 20][..], raw.bytes()].concat();
+    write("synthesis", "vectors", &[&[2][..], &sample.repeat(3)].concat())?;
+
+    // Steps of the router's target: the numbers are those of the match in `World::step`.
+    let committed: &[u8] = &[13, 0, 0];
+    let found: &[u8] = &[13, 1, 33, 1, 2, 3, 4, 5];
+    let emitted: &[u8] = &[&[11, 0, 5], committed, found, found].concat();
+    let wait: &[u8] = &[8, 0, 0, 4, 0];
+    let packet = |who: u8, what: u8, offset: u16| {
+        let [low, high] = offset.to_le_bytes();
+        [who, what, 0, 7, 0, 10, 0, 3, low, high]
+    };
+    let taken = |who, what, offset| [&[1, who], &packet(who, what, offset)[..], &[0]].concat();
+    let now = 32_700;
+    let many: &[u8] = &[taken(1, 0, now), taken(2, 1, now), taken(3, 3, now + 300), taken(1, 0, 1)].concat();
+    let newer: &[u8] = &packet(0, 16, now);
+    let query: &[u8] = &[5, 0, 0, 3, 1, 2, 3, 4, 5, 6, 7, 8, 8, 1, 0, 0, 0, 0];
+    let steps: [(&str, u8, &[&[u8]]); 5] = [
+        ("emits", 0, &[emitted, &[3, 0, 0, 0], wait]),
+        ("outdated", 0, &[emitted, &[3, 1, 0, 1], newer, wait]),
+        ("takes", 1, &[many, committed, &[6, 0, 0, 0, 0, 0, 1, 4], committed, &[15]]),
+        ("pulls", 2, &[&[12, 5, 0, 3], found, &[4, 0, 0, 1], &packet(1, 0, now), &[1]]),
+        ("asked", 0, &[&taken(1, 0, now), committed, query, &[9, 9, 7, 1, 0, 9, 0, 4]]),
+    ];
+    for (name, config, steps) in steps {
+        write("router", name, &[&[config][..], &steps.concat()].concat())?;
+    }
+    Ok(())
+}
