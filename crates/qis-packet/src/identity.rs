@@ -75,6 +75,10 @@ impl AuthorId {
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
+
+    pub(crate) fn of_key(key: &[u8; 32]) -> Self {
+        Self(leading(Sha256::new().chain_update(key)))
+    }
 }
 
 impl NetworkId {
@@ -113,7 +117,7 @@ impl PublicKey {
     /// The author whose key this is.
     #[must_use]
     pub fn author(&self) -> AuthorId {
-        AuthorId(leading(Sha256::new().chain_update(self.0)))
+        AuthorId::of_key(&self.0)
     }
 
     /// Whether `signature` is this key's over `message`, by the strict rules that no two

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::identity::signed_message;
-use crate::{Identity, NetworkId, PublicKey, Timestamp};
+use crate::{AuthorId, Identity, NetworkId, PublicKey, Timestamp};
 
 const CONTEXT: &[u8] = b"qis/rotation/1";
 
@@ -83,6 +83,15 @@ impl RotationStatement {
             &self.signature_by_new,
         ]
         .concat()
+    }
+
+    /// Whose keys the statement says it is about, old and new, with nothing checked: to look them up before the costly
+    /// [`verify`](Self::verify).
+    #[must_use]
+    pub fn claimed_authors(bytes: &[u8]) -> Option<(AuthorId, AuthorId)> {
+        let (old, rest) = bytes.split_first_chunk::<32>()?;
+        let new = rest.first_chunk::<32>()?;
+        Some((AuthorId::of_key(old), AuthorId::of_key(new)))
     }
 
     /// Reads a statement and checks both signatures.

@@ -13,19 +13,19 @@ use crate::HostError;
 pub enum Table {
     /// The node's own place in the order.
     Order,
-    /// Emissions that are not acknowledged by all their recipients.
-    Outbox,
-    /// The newest packet of each author and domain.
-    Packets,
     /// Statements that one key follows another.
     Rotations,
+    /// The newest packet of each author and domain.
+    Packets,
+    /// Emissions that are not over.
+    Outbox,
     /// The state of synthesis of each domain.
     Synthesis,
 }
 
 impl Table {
-    /// All tables.
-    pub const ALL: [Self; 5] = [Self::Order, Self::Outbox, Self::Packets, Self::Rotations, Self::Synthesis];
+    /// All tables, in the order in which a router is to be given what they hold.
+    pub const ALL: [Self; 5] = [Self::Order, Self::Rotations, Self::Packets, Self::Outbox, Self::Synthesis];
 }
 
 /// One change of a [`Batch`].

@@ -20,9 +20,6 @@ use crate::node::{Core, Inner};
 use crate::{BuildError, Node};
 
 const PAGE: usize = 256;
-/// What says whose a packet is comes before the packets.
-const RESTORE_ORDER: [Table; 5] =
-    [Table::Order, Table::Rotations, Table::Packets, Table::Outbox, Table::Synthesis];
 
 /// Builds a [`Node`]. It needs an identity, a transport, a directory and at least one domain.
 ///
@@ -192,7 +189,7 @@ impl NodeBuilder {
             router.set_rotation(statement)?;
         }
         let mut states = BTreeMap::new();
-        for table in RESTORE_ORDER {
+        for table in Table::ALL {
             for row in rows(&*self.store, table).await? {
                 if table == Table::Synthesis {
                     states.extend(state(&row));

@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
-use qis_packet::{DomainTag, Draft, FrameKind, OutcomePacket, PacketId, Payload, Timestamp};
+use qis_packet::{DomainTag, Draft, FrameKind, OutcomePacket, PacketId, Payload, SKEW_SECONDS, Timestamp};
 
 use super::message::{Acknowledgement, PacketMessage, Status};
 use super::outbox::{Emission, Phase, Recipient};
 use super::own::Origin;
 use super::router::{Asker, Effect, Timer};
-use super::{Delivery, EmissionId, EmitError, Event, Output, PayloadDecoder, Router, SendId};
+use super::{Delivery, EmissionId, EmitError, Event, PayloadDecoder, Router, SendId};
 use crate::{Address, HostError, Moment, Operation, Peer, Table};
 
 /// Renewed when two thirds of its lifetime are over.
 const RENEW_AT: (u64, u64) = (2, 3);
 /// No sooner than this after the last one, whatever the clocks say.
 const RENEW_PAUSE: Duration = Duration::from_secs(60);
+
+/// No later than this, since the wall clock may have been set in the meantime.
+const RENEW_LOOK: Duration = Duration::from_secs(3600);
 
 impl<D: PayloadDecoder> Router<D> {
     /// Emits an outcome: makes it this node's standing packet, durably, then sends it to the most similar nodes.
@@ -52,24 +55,31 @@ impl<D: PayloadDecoder> Router<D> {
 
         self.own.take();
         let id = EmissionId(self.count());
-        let retraction = content.is_none();
-        let fingerprint = packet.fingerprint().clone();
-        let (before, row) = self.inbox.apply(verified, content);
+        let (standing, row) = self.inbox.prepare(verified, content);
         let emission = Emission::new(packet);
         let order = Operation::Put { table: Table::Order, key: Vec::new(), value: self.own.row() };
         for operation in [row, emission.row(), order] {
             self.journal.stage(operation, Some(id));
         }
-        self.undo.insert(id, before);
+        self.unapplied.insert(id, standing);
         self.emissions.insert(id, emission);
         self.after_commit(now, Effect::StartEmission(id));
+        self.stats.emissions = self.stats.emissions.saturating_add(1);
+        self.pump();
+        Ok(id)
+    }
+
+    /// An own packet is durable: it stands from now on, here and in answers, and the node is found by it.
+    pub(super) fn stand(&mut self, now: Moment, id: EmissionId) {
+        let Some(standing) = self.unapplied.remove(&id) else { return };
+        let domain = standing.packet().domain();
+        let fingerprint = standing.packet().fingerprint().clone();
+        let retraction = standing.content().is_none();
+        self.inbox.place(standing);
         if !retraction {
             self.announce(now, domain, fingerprint);
             self.set_renewal(now, domain);
         }
-        self.stats.emissions = self.stats.emissions.saturating_add(1);
-        self.pump();
-        Ok(id)
     }
 
     /// Withdraws this node's standing packet of a domain.
@@ -266,18 +276,40 @@ impl<D: PayloadDecoder> Router<D> {
         })
     }
 
-    /// Emits all own standing outcomes again: somebody holds orders of this node that it does not know of.
-    pub(super) fn renew_all(&mut self, now: Moment) {
-        let drafts: Vec<_> = self.emitted(now.wall).map(|one| (Draft::renewal(one), one.id())).collect();
-        for (draft, id) in drafts {
-            self.renew(now, draft, id);
+    /// Sees to it that all own standing outcomes are stated again, soon: somebody holds packets of this node that it does not know of.
+    ///
+    /// By the clock and not at once, so that nobody can make this node send by sending to it.
+    pub(super) fn restate(&mut self, now: Moment) {
+        let domains: Vec<DomainTag> = self.emitted(now.wall).map(OutcomePacket::domain).collect();
+        if domains.is_empty() {
+            return;
         }
-        self.urgent.push_back(Output::Event(Event::IncarnationRaised));
+        if self.restate.is_empty() {
+            let pause = self.restated.map_or(now.elapsed, |last| last.saturating_add(RENEW_PAUSE));
+            self.timers.set(pause.max(now.elapsed), Timer::Restate);
+        }
+        self.restate.extend(domains);
     }
 
-    fn renew(&mut self, now: Moment, draft: Draft, id: PacketId) {
-        // A full queue or a poisoned store has been reported where it happened; the clock tries again.
-        let _ = self.emit(now, draft, Origin(&format!("renewal of {id}")));
+    pub(super) fn restate_due(&mut self, now: Moment) {
+        self.restated = Some(now.elapsed);
+        for domain in std::mem::take(&mut self.restate) {
+            let Some(standing) = self.inbox.get(domain, self.author.id()) else { continue };
+            if standing.content().is_some() {
+                let (draft, id) = (Draft::renewal(standing.packet()), *standing.id());
+                if !self.renew(now, draft, id) {
+                    self.restate.insert(domain);
+                }
+            }
+        }
+        if !self.restate.is_empty() {
+            self.timers.set(now.elapsed.saturating_add(RENEW_PAUSE), Timer::Restate);
+        }
+    }
+
+    /// States an outcome again; `false` when a full queue or a broken store, reported where it happened, did not let it.
+    fn renew(&mut self, now: Moment, draft: Draft, id: PacketId) -> bool {
+        self.emit(now, draft, Origin(&format!("renewal of {id}"))).is_ok()
     }
 
     /// Sees to it that the clock looks at this node's standing packet of a domain. There is one timer for each domain, however often it emits.
@@ -296,14 +328,16 @@ impl<D: PayloadDecoder> Router<D> {
         }
         let packet = standing.packet();
         let due = packet.time().saturating_add(packet.lifetime().seconds() * RENEW_AT.0 / RENEW_AT.1);
-        let left = due.seconds_since(now.wall);
+        // A packet from the future was made by a wrong clock that is right by now.
+        let wrong = packet.time() > now.wall.saturating_add(SKEW_SECONDS);
+        let left = if wrong { 0 } else { due.seconds_since(now.wall) };
         if left == 0 {
             let (draft, id) = (Draft::renewal(packet), packet.id());
             self.renew(now, draft, id);
         }
         // Emitting has set the timer again already.
         if self.renewals.insert(domain) {
-            let wait = Duration::from_secs(left).max(RENEW_PAUSE);
+            let wait = Duration::from_secs(left).clamp(RENEW_PAUSE, RENEW_LOOK);
             self.timers.set(now.elapsed.saturating_add(wait), Timer::Renew(domain));
         }
     }

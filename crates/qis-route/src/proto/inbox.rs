@@ -1,17 +1,15 @@
 //! The newest packet of each author and domain.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use qis_packet::{
-    AuthorId, DomainTag, Lifetime, NetworkId, Order, OutcomePacket, PacketId, PublicKey, RotationStatement,
+    AuthorId, DomainTag, NetworkId, Order, OutcomePacket, PacketId, PublicKey, RotationStatement,
     SKEW_SECONDS, Timestamp, VerifiedPacket,
 };
 
+use super::rotations::{RotationRefusal, Rotations};
 use crate::{Operation, Table};
-
-const MAX_ROTATIONS: usize = 1024;
-const MAX_ROTATIONS_PER_AUTHOR: usize = 8;
 
 /// Knows a node's domains and decodes their payloads, once for each packet that is applied.
 pub trait PayloadDecoder: fmt::Debug + Send + 'static {
@@ -93,42 +91,27 @@ pub(super) struct Inbox<C> {
     standing: BTreeMap<(DomainTag, AuthorId), Standing<C>>,
     authors: BTreeMap<DomainTag, usize>,
     keys: BTreeMap<AuthorId, (PublicKey, Timestamp)>,
-    rotations: BTreeMap<AuthorId, Rotation>,
-    /// Keys that were followed by another, and since when.
-    followed: BTreeMap<AuthorId, Timestamp>,
-}
-
-#[derive(Debug)]
-struct Rotation {
-    statement: RotationStatement,
-    /// The first key of the chain, whose id all of them count under.
-    root: AuthorId,
-}
-
-/// A rotation that can't be taken in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RotationRefusal {
-    /// The old key has a successor, or the new one a predecessor.
-    Taken,
-    /// Nothing of the old author stands here, or there are too many statements.
-    NoPlace,
+    rotations: Rotations,
 }
 
 impl<C: Clone> Inbox<C> {
-    pub(super) const fn new(authors_per_domain: usize) -> Self {
+    pub(super) fn new(authors_per_domain: usize) -> Self {
         Self {
             authors_per_domain,
             standing: BTreeMap::new(),
             authors: BTreeMap::new(),
             keys: BTreeMap::new(),
-            rotations: BTreeMap::new(),
-            followed: BTreeMap::new(),
+            rotations: Rotations::default(),
         }
     }
 
     /// The id under which all keys of an author count.
     pub(super) fn root(&self, author: AuthorId) -> AuthorId {
-        self.rotations.get(&author).map_or(author, |rotation| rotation.root)
+        self.rotations.root(author)
+    }
+
+    pub(super) const fn rotations(&self) -> &Rotations {
+        &self.rotations
     }
 
     pub(super) fn get(&self, domain: DomainTag, author: AuthorId) -> Option<&Standing<C>> {
@@ -143,16 +126,10 @@ impl<C: Clone> Inbox<C> {
         self.keys.get(&author).map(|(key, _)| key)
     }
 
-    /// Whether the key was followed by another before the packet of this time was made, or so long ago that nothing it signed can stand
-    /// any more.
-    pub(super) fn is_retired(&self, author: AuthorId, made: Timestamp, now: Timestamp) -> bool {
-        self.followed
-            .get(&author)
-            .is_some_and(|since| made > since.saturating_add(SKEW_SECONDS) || now > Self::retirement(*since))
-    }
-
-    fn retirement(since: Timestamp) -> Timestamp {
-        since.saturating_add(Lifetime::MAX.seconds() + SKEW_SECONDS)
+    /// Whether something of this author stands here, under this key or one that statements link to it.
+    pub(super) fn is_known(&self, author: AuthorId) -> bool {
+        let root = self.root(author);
+        self.keys.contains_key(&author) || self.domains().any(|at| self.standing.contains_key(&(at, root)))
     }
 
     pub(super) fn has_place(&self, domain: DomainTag, author: AuthorId) -> bool {
@@ -160,42 +137,42 @@ impl<C: Clone> Inbox<C> {
             || self.authors.get(&domain).copied().unwrap_or(0) < self.authors_per_domain
     }
 
-    /// Makes a packet its author's standing one. The caller has checked that it is newer and that there is a place.
-    ///
-    /// Returns what stood before, and the change to the store.
-    pub(super) fn apply(
-        &mut self,
-        packet: VerifiedPacket,
-        content: Option<C>,
-    ) -> (Option<Standing<C>>, Operation) {
+    /// What a packet will stand as, and the change to the store. The caller has checked that it is newer and that there is a place.
+    pub(super) fn prepare(&self, packet: VerifiedPacket, content: Option<C>) -> (Standing<C>, Operation) {
         let expiry = packet.time().saturating_add(packet.lifetime().seconds() + SKEW_SECONDS);
         let at = (packet.domain(), self.root(packet.author()));
-        let kept = self.standing.get(&at).map_or(expiry, |before| before.keep_until.max(expiry));
-        let standing = Standing { id: packet.id(), packet, content, keep_until: kept };
+        let keep_until = self.standing.get(&at).map_or(expiry, |before| before.keep_until.max(expiry));
+        let standing = Standing { id: packet.id(), packet, content, keep_until };
         let row = row(at, &standing);
-        (self.put(at, standing), row)
+        (standing, row)
     }
 
-    /// Undoes the last [`apply`](Self::apply) of an own packet that the store did not keep.
-    pub(super) fn undo(&mut self, domain: DomainTag, author: AuthorId, before: Option<Standing<C>>) {
+    /// Makes a prepared packet its author's standing one.
+    pub(super) fn place(&mut self, mut standing: Standing<C>) {
+        let at = (standing.packet.domain(), self.root(standing.packet.author()));
+        if let Some(before) = self.standing.get(&at) {
+            standing.keep_until = standing.keep_until.max(before.keep_until);
+        }
+        self.put(at, standing);
+    }
+
+    /// The change that makes the store's row of this place what stands in it now.
+    pub(super) fn row_as_it_stands(&self, domain: DomainTag, author: AuthorId) -> Operation {
         let at = (domain, self.root(author));
-        if let Some(before) = before {
-            self.put(at, before);
-        } else {
-            self.remove(at);
+        match self.standing.get(&at) {
+            Some(standing) => row(at, standing),
+            None => Operation::Delete { table: Table::Packets, key: row_key(at) },
         }
     }
 
-    fn put(&mut self, at: (DomainTag, AuthorId), standing: Standing<C>) -> Option<Standing<C>> {
+    fn put(&mut self, at: (DomainTag, AuthorId), standing: Standing<C>) {
         let key = *standing.packet.key();
         let keep = standing.keep_until;
         let entry = self.keys.entry(key.author()).or_insert((key, keep));
         entry.1 = entry.1.max(keep);
-        let before = self.standing.insert(at, standing);
-        if before.is_none() {
+        if self.standing.insert(at, standing).is_none() {
             *self.authors.entry(at.0).or_default() += 1;
         }
-        before
     }
 
     fn remove(&mut self, at: (DomainTag, AuthorId)) {
@@ -220,12 +197,17 @@ impl<C: Clone> Inbox<C> {
         let (key, packet) = rest.split_first_chunk::<32>()?;
         let key = PublicKey::from_bytes(key).ok()?;
         let packet = OutcomePacket::decode(packet).ok()?.verify(network, Some(&key)).ok()?;
-        let content = decode(&packet)?;
+        // A domain the node has left, or that takes something else now, is no damage: the packet is just not taken in.
+        let Some(content) = decode(&packet) else { return Some(()) };
         let keep_until = Timestamp::from_unix_seconds(u64::from_be_bytes(*keep));
-        self.put(
-            (domain, AuthorId::from_bytes(*author)),
-            Standing { id: packet.id(), packet, content, keep_until },
-        );
+        if packet.domain() != domain || self.root(packet.author()) != self.root(AuthorId::from_bytes(*author))
+        {
+            return None;
+        }
+        let newer = self.highest(domain, packet.author()).is_none_or(|highest| highest < packet.order());
+        if newer {
+            self.place(Standing { id: packet.id(), packet, content, keep_until });
+        }
         Some(())
     }
 
@@ -243,20 +225,13 @@ impl<C: Clone> Inbox<C> {
             Operation::Delete { table: Table::Packets, key: row_key(at) }
         };
         let mut operations: Vec<Operation> = over.into_iter().map(delete).collect();
-        let forgotten: Vec<AuthorId> = self
-            .rotations
-            .iter()
-            .filter(|(new, rotation)| {
-                now > Self::retirement(rotation.statement.time()) && !self.keys.contains_key(new)
-            })
-            .map(|(new, _)| *new)
-            .collect();
-        for new in forgotten {
-            if let Some(rotation) = self.rotations.remove(&new) {
-                self.followed.remove(&rotation.statement.old().author());
-            }
-            operations.push(Operation::Delete { table: Table::Rotations, key: new.as_bytes().to_vec() });
-        }
+        let authors: BTreeSet<AuthorId> = self.standing.keys().map(|(_, author)| *author).collect();
+        let forgotten = self.rotations.purge(now, |root| authors.contains(&root));
+        operations.extend(
+            forgotten
+                .into_iter()
+                .map(|new| Operation::Delete { table: Table::Rotations, key: new.as_bytes().to_vec() }),
+        );
         operations
     }
 
@@ -281,44 +256,20 @@ impl<C: Clone> Inbox<C> {
         self.authors.keys().copied()
     }
 
-    /// The statement that made this key its author's, to be passed on with the author's packets.
-    pub(super) fn rotation_of(&self, author: AuthorId) -> Option<&RotationStatement> {
-        self.rotations.get(&author).map(|rotation| &rotation.statement)
-    }
-
-    /// Takes in that one key follows another, and puts what stands under both under one name.
-    ///
-    /// Statements are kept only for authors that are known here, a few of each, so that strangers can't fill the table; this node's own
-    /// statement is kept anyhow.
-    pub(super) fn rotate(
-        &mut self,
-        statement: RotationStatement,
-        own: bool,
-    ) -> Result<Vec<Operation>, RotationRefusal> {
-        let (old, new) = (statement.old().author(), statement.new_key().author());
-        if self.rotations.get(&new).is_some_and(|known| known.statement == statement) {
+    /// Takes in that one key follows another, and puts what stands under both under one name. Returns the changes to the store.
+    pub(super) fn rotate(&mut self, statement: RotationStatement) -> Result<Vec<Operation>, RotationRefusal> {
+        let new = statement.new_key().author();
+        if self.rotations.get(new) == Some(&statement) {
             return Ok(Vec::new());
         }
-        if self.followed.contains_key(&old) || self.rotations.contains_key(&new) {
-            return Err(RotationRefusal::Taken);
-        }
-        let root = self.root(old);
-        if root == new {
-            return Err(RotationRefusal::Taken);
-        }
-        let of_author = self.rotations.values().filter(|rotation| rotation.root == root).count();
-        let full = self.rotations.len() >= MAX_ROTATIONS || of_author >= MAX_ROTATIONS_PER_AUTHOR;
-        if full || !(own || self.keys.contains_key(&old)) {
-            return Err(RotationRefusal::NoPlace);
-        }
-        self.followed.insert(old, statement.time());
-        self.rotations.insert(new, Rotation { statement, root });
+        self.rotations.insert(statement)?;
+        let root = self.root(new);
         let mut operations = vec![Operation::Put {
             table: Table::Rotations,
             key: new.as_bytes().to_vec(),
             value: statement.to_bytes(),
         }];
-        // What the new key has sent already stands under its own name: move it.
+        // The new key was the first of its own chain until now: what stands under its name moves.
         let moved: Vec<DomainTag> =
             self.standing.keys().filter(|(_, author)| *author == new).map(|(domain, _)| *domain).collect();
         for domain in moved {
@@ -328,15 +279,14 @@ impl<C: Clone> Inbox<C> {
             match self.standing.get_mut(&(domain, root)) {
                 Some(known) if known.packet.order() >= standing.packet.order() => {
                     known.keep_until = known.keep_until.max(standing.keep_until);
-                    operations.push(row((domain, root), known));
                 }
                 known => {
                     let kept = known.map_or(standing.keep_until, |known| known.keep_until);
                     standing.keep_until = standing.keep_until.max(kept);
-                    operations.push(row((domain, root), &standing));
                     self.put((domain, root), standing);
                 }
             }
+            operations.push(self.row_as_it_stands(domain, root));
         }
         Ok(operations)
     }
@@ -344,25 +294,9 @@ impl<C: Clone> Inbox<C> {
     /// Reads a statement from the store; what it moved was moved before it was stored.
     pub(super) fn restore_rotation(&mut self, value: &[u8], network: NetworkId) -> Option<()> {
         let statement = RotationStatement::verify(value, network).ok()?;
-        let (old, new) = (statement.old().author(), statement.new_key().author());
-        // Rows come in the order of the new keys, so a chain may be read end first: names are settled in `settle`.
-        self.followed.insert(old, statement.time());
-        self.rotations.insert(new, Rotation { statement, root: old });
-        Some(())
-    }
-
-    /// Follows chains of restored statements to their first key.
-    pub(super) fn settle_rotations(&mut self) {
-        let olds: BTreeMap<AuthorId, AuthorId> =
-            self.rotations.iter().map(|(new, rotation)| (*new, rotation.statement.old().author())).collect();
-        for rotation in self.rotations.values_mut() {
-            let mut root = rotation.statement.old().author();
-            // No statement closes a circle (see `rotate`); the bound is for a store that was tampered with.
-            for _ in 0..olds.len() {
-                let Some(older) = olds.get(&root) else { break };
-                root = *older;
-            }
-            rotation.root = root;
+        match self.rotations.get(statement.new_key().author()) {
+            Some(known) if *known == statement => Some(()),
+            _ => self.rotations.insert(statement).ok(),
         }
     }
 }

@@ -5,10 +5,10 @@ use qis_packet::{
     PublicKey, RotationStatement, SKEW_SECONDS, VerifiedPacket, VerifyError,
 };
 
-use super::inbox::RotationRefusal;
 use super::message::{Acknowledgement, Answer, PacketMessage, Query, Status};
+use super::rotations::RotationRefusal;
 use super::router::{Effect, Timer};
-use super::{Event, PayloadDecoder, Refusal, Router, Verdict};
+use super::{Event, Output, PayloadDecoder, Refusal, Router, Verdict};
 use crate::{Address, Moment};
 
 /// How far from the future a packet may come to be parked: a day.
@@ -57,14 +57,15 @@ impl<D: PayloadDecoder> Router<D> {
         if !self.peers.allow(now.elapsed, from) {
             return Verdict::Refused(Refusal::PeerRate);
         }
-        if self.is_busy() {
-            return Verdict::Refused(Refusal::Busy);
-        }
         let frame = match Frame::parse(bytes) {
             Ok(frame) => frame,
             Err(FrameError::UnknownKind { .. }) => return Verdict::Refused(Refusal::Unknown),
             Err(_) => return Verdict::Refused(Refusal::Malformed),
         };
+        // An acknowledgement ends work and asks for none, so it is always welcome.
+        if frame.kind != FrameKind::Acknowledgement && self.is_busy() {
+            return Verdict::Refused(Refusal::Busy);
+        }
         let malformed = Verdict::Refused(Refusal::Malformed);
         match frame.kind {
             FrameKind::Packet => PacketMessage::decode(frame.body)
@@ -93,8 +94,18 @@ impl<D: PayloadDecoder> Router<D> {
             Ok(packet) => packet,
             Err(refusal) => return Verdict::Refused(refusal),
         };
-        let (domain, author, order, id) = (packet.domain(), packet.author(), packet.order(), packet.id());
+        let (domain, author) = (packet.domain(), packet.author());
+        let copy = packet.clone();
         let verdict = self.judge(now, message.key, packet);
+        // Whether the author should know what is held instead of its packet: not if somebody else only says it is the author's.
+        let differs = |router: &Self| {
+            router.inbox.get(domain, author).is_some_and(|standing| {
+                let held = standing.packet();
+                let other = held.order() > copy.order()
+                    || (held.order() == copy.order() && *standing.id() != copy.id());
+                other && copy.verify(router.author.network, router.inbox.key(author)).is_ok()
+            })
+        };
         let status = match verdict {
             Verdict::Applied | Verdict::Retracted | Verdict::Handled => Status::Applied,
             Verdict::Known => Status::Known,
@@ -103,13 +114,16 @@ impl<D: PayloadDecoder> Router<D> {
             Verdict::Refused(Refusal::AuthorRate | Refusal::Full | Refusal::Busy) => Status::Busy,
             Verdict::Refused(_) => Status::Refused,
         };
-        let differs = self.inbox.get(domain, author).is_some_and(|standing| {
-            standing.packet().order() > order || (standing.packet().order() == order && *standing.id() != id)
-        });
-        let instead = (verdict == Verdict::Known && differs).then_some((domain, author));
         let to = from.clone();
-        // Also a repetition is only acknowledged once the first one is durable.
-        self.after_commit(now, Effect::Acknowledge { to, nonce: message.nonce, status, instead });
+        let (nonce, refused) = (message.nonce, matches!(verdict, Verdict::Refused(_)));
+        let instead = (verdict == Verdict::Known && differs(self)).then_some((domain, author));
+        let effect = Effect::Acknowledge { to, nonce, status, instead };
+        if refused {
+            self.perform(now, effect);
+        } else {
+            // Also a repetition is only acknowledged once the first one is durable.
+            self.after_commit(now, effect);
+        }
         verdict
     }
 
@@ -140,7 +154,7 @@ impl<D: PayloadDecoder> Router<D> {
             Freshness::Future { early_by } if early_by > PARK_SECONDS => return Err(Refusal::TooEarly),
             Freshness::Future { .. } | Freshness::Fresh => {}
         }
-        if self.inbox.is_retired(author, packet.time(), now.wall) {
+        if self.inbox.rotations().is_retired(author, packet.time(), now.wall) {
             return Err(Refusal::RetiredKey);
         }
         let beside = beside.filter(|key| key.author() == author);
@@ -174,7 +188,8 @@ impl<D: PayloadDecoder> Router<D> {
             return;
         }
         if self.own.seen(order, doubled, now.wall) {
-            self.renew_all(now);
+            self.urgent.push_back(Output::Event(Event::IncarnationRaised));
+            self.restate(now);
         }
     }
 
@@ -188,7 +203,8 @@ impl<D: PayloadDecoder> Router<D> {
             return Err(Refusal::Full);
         }
         let retraction = content.is_none();
-        let (_, row) = self.inbox.apply(packet, content);
+        let (standing, row) = self.inbox.prepare(packet, content);
+        self.inbox.place(standing);
         self.journal.stage(row, None);
         let author = self.inbox.root(author);
         let event = Event::Applied { domain, author, packet: id, retraction };
@@ -287,7 +303,7 @@ impl<D: PayloadDecoder> Router<D> {
                 let carries_key = packet.trailer() == qis_packet::Trailer::SignatureAndKey;
                 let key = (!carries_key).then_some(*packet.key());
                 let answer = Answer { nonce, index, total, key, packet: packet.as_bytes() };
-                let rotation = self.inbox.rotation_of(packet.author()).map(RotationStatement::to_bytes);
+                let rotation = self.inbox.rotations().get(packet.author()).map(RotationStatement::to_bytes);
                 (answer.encode(), packet.as_bytes().len(), rotation)
             }
         };
@@ -332,13 +348,20 @@ impl<D: PayloadDecoder> Router<D> {
     }
 
     fn take_rotation(&mut self, now: Moment, body: &[u8]) -> Verdict {
+        let Some((old, new)) = RotationStatement::claimed_authors(body) else {
+            return Verdict::Refused(Refusal::Malformed);
+        };
+        // Strangers can't fill the table, nor have signatures checked for nothing.
+        if !self.inbox.is_known(old) && !self.inbox.is_known(new) {
+            return Verdict::Refused(Refusal::UnknownKey);
+        }
         let Ok(statement) = RotationStatement::verify(body, self.author.network) else {
             return Verdict::Refused(Refusal::Forged);
         };
         if statement.time() > now.wall.saturating_add(SKEW_SECONDS) {
             return Verdict::Refused(Refusal::TooEarly);
         }
-        match self.inbox.rotate(statement, false) {
+        match self.inbox.rotate(statement) {
             Ok(operations) => {
                 for operation in operations {
                     self.journal.stage(operation, None);
@@ -346,7 +369,7 @@ impl<D: PayloadDecoder> Router<D> {
                 Verdict::Handled
             }
             Err(RotationRefusal::Taken) => Verdict::Refused(Refusal::RetiredKey),
-            Err(RotationRefusal::NoPlace) => Verdict::Refused(Refusal::Full),
+            Err(RotationRefusal::Full) => Verdict::Refused(Refusal::Full),
         }
     }
 }

@@ -48,6 +48,20 @@ impl<E> Journal<E> {
         self.staged.changes.push(Change { operation, emission });
     }
 
+    /// Stages a change that makes an earlier one of the same key, if that is not under way yet, unnecessary.
+    pub(super) fn stage_latest(&mut self, operation: Operation) {
+        let same = |change: &&mut Change| match (&change.operation, &operation) {
+            (Operation::Put { table: a, key: x, .. }, Operation::Put { table: b, key: y, .. }) => {
+                a == b && x == y
+            }
+            _ => false,
+        };
+        match self.staged.changes.iter_mut().find(same) {
+            Some(earlier) => earlier.operation = operation,
+            None => self.stage(operation, None),
+        }
+    }
+
     /// Has `effect` happen once all that was staged so far is durable; gives it back when it is already.
     pub(super) fn after(&mut self, effect: E) -> Option<E> {
         if !self.staged.changes.is_empty() {

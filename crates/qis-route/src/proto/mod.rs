@@ -36,6 +36,7 @@ mod outbox;
 mod own;
 mod pull;
 mod receipt;
+mod rotations;
 mod router;
 mod stats;
 mod timer;

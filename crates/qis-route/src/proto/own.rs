@@ -111,6 +111,8 @@ impl OwnOrder {
     /// An order far ahead of the clock is left alone, so that one bad life with a wild clock does not use up the numbers.
     pub(super) fn seen(&mut self, order: Order, doubled: bool, now: Timestamp) -> bool {
         let limit = incarnation_at(now).max(self.next.incarnation).saturating_add(PLAUSIBLE_SECONDS);
+        // A doubled order of an earlier incarnation has been dealt with by opening this one.
+        let doubled = doubled && order.incarnation == self.next.incarnation;
         if (order < self.next && !doubled) || order.incarnation > limit {
             return false;
         }
@@ -127,8 +129,10 @@ impl OwnOrder {
     }
 
     fn raise(&mut self, above: u32) {
-        // Used up in 136 years of one incarnation a second; the last one then stays.
-        self.next = Order { incarnation: above.saturating_add(1), sequence: 0 };
+        // Used up in 136 years of one incarnation a second. The last one then goes on as it is: better no new one than a number twice.
+        if let Some(incarnation) = above.checked_add(1) {
+            self.next = Order { incarnation, sequence: 0 };
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use qis_fingerprint::Fingerprint;
 use qis_packet::{
-    AuthorId, DomainTag, Epoch, FrameKind, OutcomePacket, Payload, ProvenanceError, RotationStatement,
-    Timestamp,
+    AuthorId, DomainTag, Epoch, FrameKind, Freshness, OutcomePacket, Payload, ProvenanceError,
+    RotationStatement, SKEW_SECONDS, Timestamp,
 };
 
 use super::inbox::{Inbox, PayloadDecoder, Standing};
@@ -53,6 +53,7 @@ pub(super) enum Timer {
     PullOver(PullId),
     Parked,
     Renew(DomainTag),
+    Restate,
     Announce(DomainTag),
     Commit,
     Purge,
@@ -78,8 +79,8 @@ pub struct Router<D: PayloadDecoder> {
     pub(super) decoder: D,
     pub(super) own: OwnOrder,
     pub(super) inbox: Inbox<D::Content>,
-    /// Own packets' predecessors, for the case that the store fails.
-    pub(super) undo: BTreeMap<EmissionId, Option<Standing<D::Content>>>,
+    /// Own packets that stand once they are durable.
+    pub(super) unapplied: BTreeMap<EmissionId, Standing<D::Content>>,
     pub(super) emissions: BTreeMap<EmissionId, Emission>,
     /// Whose acknowledgement a nonce brings.
     pub(super) nonces_out: BTreeMap<u64, (EmissionId, usize)>,
@@ -105,6 +106,11 @@ pub struct Router<D: PayloadDecoder> {
     /// Whether the next commit waits for its timer.
     commit_waits: bool,
     pub(super) parked_timer: Option<TimerKey>,
+    /// When the inbox was purged.
+    purged: Moment,
+    /// Domains whose own outcome is to be stated again, and whether a timer is set for that.
+    pub(super) restate: BTreeSet<DomainTag>,
+    pub(super) restated: Option<Duration>,
     pub(super) poisoned: bool,
     pub(super) stats: Stats,
 }
@@ -134,7 +140,7 @@ impl<D: PayloadDecoder> Router<D> {
             config,
             author,
             decoder,
-            undo: BTreeMap::new(),
+            unapplied: BTreeMap::new(),
             emissions: BTreeMap::new(),
             nonces_out: BTreeMap::new(),
             pulls: BTreeMap::new(),
@@ -153,12 +159,15 @@ impl<D: PayloadDecoder> Router<D> {
             commit_failures: 0,
             commit_waits: false,
             parked_timer: None,
+            purged: now,
+            restate: BTreeSet::new(),
+            restated: None,
             poisoned: false,
             stats: Stats::default(),
         })
     }
 
-    /// Takes in a row that an earlier life of this node committed.
+    /// Takes in a row that an earlier life of this node committed; table by table, in the order of [`Table::ALL`].
     ///
     /// # Errors
     ///
@@ -169,16 +178,12 @@ impl<D: PayloadDecoder> Router<D> {
             Table::Order => OwnOrder::restored(&row.value, now.wall).map(|own| self.own = own),
             Table::Packets => {
                 let decoder = &self.decoder;
-                // A packet of a domain the node has left is no damage; it is just not taken in.
                 let decode = |packet: &OutcomePacket| match packet.payload() {
                     _ if !decoder.knows(&packet.domain()) => None,
                     Payload::Retraction => Some(None),
                     _ => decoder.decode(packet).ok().map(Some),
                 };
-                match self.inbox.restore(&row.key, &row.value, network, decode) {
-                    None if self.is_of_another_domain(row) => Some(()),
-                    restored => restored,
-                }
+                self.inbox.restore(&row.key, &row.value, network, decode)
             }
             Table::Outbox => OutcomePacket::decode(&row.value).ok().and_then(|packet| {
                 let me = self.author.id();
@@ -198,11 +203,6 @@ impl<D: PayloadDecoder> Router<D> {
         restored.ok_or(RestoreError { table })
     }
 
-    fn is_of_another_domain(&self, row: &Row) -> bool {
-        let tag = row.key.split_last_chunk::<16>().and_then(|(tag, _)| std::str::from_utf8(tag).ok());
-        tag.and_then(|tag| tag.parse().ok()).is_some_and(|domain| !self.decoder.knows(&domain))
-    }
-
     fn resume(&mut self, packet: OutcomePacket) {
         let id = EmissionId(self.count());
         self.emissions.insert(id, Emission::new(packet));
@@ -210,10 +210,15 @@ impl<D: PayloadDecoder> Router<D> {
 
     /// Starts: goes on with what the store held, and sets the clocks.
     pub fn start(&mut self, now: Moment) {
-        self.inbox.settle_rotations();
         self.timers.set(now.elapsed.saturating_add(PURGE_EVERY), Timer::Purge);
         let resumed: Vec<EmissionId> = self.emissions.keys().copied().collect();
         for id in resumed {
+            let expired = |one: &Emission| one.packet.freshness(now.wall) == Freshness::Expired;
+            if self.emissions.get(&id).is_some_and(expired)
+                && let Some(emission) = self.emissions.remove(&id)
+            {
+                self.journal.stage(emission.delete(), None);
+            }
             self.start_emission(now, id);
         }
         let own: Vec<(DomainTag, Fingerprint)> =
@@ -230,7 +235,7 @@ impl<D: PayloadDecoder> Router<D> {
             return;
         }
         let key = domain.as_str().as_bytes().to_vec();
-        self.journal.stage(Operation::Put { table: Table::Synthesis, key, value: state }, None);
+        self.journal.stage_latest(Operation::Put { table: Table::Synthesis, key, value: state });
         self.pump();
     }
 
@@ -273,15 +278,18 @@ impl<D: PayloadDecoder> Router<D> {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the new key of the statement is not this node's.
+    /// [`ConfigError`] when the statement is not about this node's key, or of another network.
     pub fn set_rotation(&mut self, statement: RotationStatement) -> Result<(), ConfigError> {
-        let problem = "its new key must be this node's identity";
-        let refused = ConfigError { field: "rotation", problem };
+        let refuse = |problem| ConfigError { field: "rotation", problem };
+        let network = self.author.network;
         if statement.new_key() != self.author.identity.public_key() {
-            return Err(refused);
+            return Err(refuse("its new key must be this node's identity"));
         }
-        let operations = self.inbox.rotate(statement, true).map_err(|_| refused)?;
-        for operation in operations {
+        if RotationStatement::verify(&statement.to_bytes(), network).is_err() {
+            return Err(refuse("it must be signed for this node's network"));
+        }
+        let rotated = self.inbox.rotate(statement);
+        for operation in rotated.map_err(|_| refuse("it must not contradict another one"))? {
             self.journal.stage(operation, None);
         }
         self.rotation = Some(statement);
@@ -388,7 +396,7 @@ impl<D: PayloadDecoder> Router<D> {
                 self.send(&to, FrameKind::Acknowledgement, frame, 0);
             }
             Effect::StartEmission(id) => {
-                self.undo.remove(&id);
+                self.stand(now, id);
                 self.urgent.push_back(Output::Event(Event::Stored { emission: id }));
                 self.start_emission(now, id);
             }
@@ -412,11 +420,13 @@ impl<D: PayloadDecoder> Router<D> {
         };
         let failed = self.journal.failed(belongs);
         let (kind, message) = (error.kind(), error.to_string());
-        // Later own packets of a domain first, so that each undo finds what it replaced.
-        for id in failed.into_iter().rev() {
+        for id in failed {
+            self.unapplied.remove(&id);
             let Some(emission) = self.emissions.remove(&id) else { continue };
-            if let Some(before) = self.undo.remove(&id) {
-                self.inbox.undo(emission.packet.domain(), self.author.id(), before);
+            // Should the store have kept it in spite of its error, this takes it back.
+            let row = self.inbox.row_as_it_stands(emission.packet.domain(), self.author.id());
+            for operation in [row, emission.delete()] {
+                self.journal.stage(operation, None);
             }
             let error = EmitError::Store(HostError::new(kind, message.clone()));
             self.urgent.push_back(Output::Event(Event::EmissionFailed { emission: id, error }));
@@ -455,11 +465,11 @@ impl<D: PayloadDecoder> Router<D> {
 
     /// Leaves out this node and repetitions, and takes the first k.
     fn choose(&self, peers: Vec<Peer>) -> Vec<Peer> {
-        let me = self.author.id();
+        let me = self.inbox.root(self.author.id());
         let mut chosen: Vec<Peer> = Vec::new();
         for peer in peers {
             let known = chosen.iter().any(|one| one.author == peer.author || one.address == peer.address);
-            if peer.author != me && !known && chosen.len() < self.config.k.get() {
+            if self.inbox.root(peer.author) != me && !known && chosen.len() < self.config.k.get() {
                 chosen.push(peer);
             }
         }
@@ -486,6 +496,7 @@ impl<D: PayloadDecoder> Router<D> {
             Timer::PullOver(id) => self.finish_pull(id, true),
             Timer::Parked => self.admit_parked(now),
             Timer::Renew(domain) => self.renewal_due(now, domain),
+            Timer::Restate => self.restate_due(now),
             Timer::Announce(domain) => {
                 if let Some(fingerprint) = self.announced(domain).cloned() {
                     self.announce(now, domain, fingerprint);
@@ -493,11 +504,22 @@ impl<D: PayloadDecoder> Router<D> {
             }
             Timer::Commit => self.commit_waits = false,
             Timer::Purge => {
-                for operation in self.inbox.purge(now.wall) {
-                    self.journal.stage(operation, None);
-                }
+                self.purge(now);
                 self.timers.set(now.elapsed.saturating_add(PURGE_EVERY), Timer::Purge);
             }
+        }
+    }
+
+    /// Forgets what has expired, unless the wall clock has jumped ahead since last time: then it may be wrong, and is given until next
+    /// time to be put right.
+    fn purge(&mut self, now: Moment) {
+        let before = std::mem::replace(&mut self.purged, now);
+        let passed = now.elapsed.saturating_sub(before.elapsed).as_secs();
+        if now.wall > before.wall.saturating_add(passed.saturating_add(SKEW_SECONDS)) {
+            return;
+        }
+        for operation in self.inbox.purge(now.wall) {
+            self.journal.stage(operation, None);
         }
     }
 

@@ -1,0 +1,158 @@
+//! Which keys are one author's.
+
+use std::collections::BTreeMap;
+
+use qis_packet::{AuthorId, Lifetime, RotationStatement, SKEW_SECONDS, Timestamp};
+
+const MAX_STATEMENTS: usize = 1024;
+/// The longest chain of keys of one author, so that one author can't fill the table.
+const MAX_CHAIN: usize = 8;
+
+/// Statements that one key follows another, as chains from an author's first key to its last.
+#[derive(Debug, Default)]
+pub(super) struct Rotations {
+    by_new: BTreeMap<AuthorId, RotationStatement>,
+    successors: BTreeMap<AuthorId, AuthorId>,
+}
+
+/// A statement that can't be taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RotationRefusal {
+    /// The old key has a successor, the new one a predecessor, or both are of one chain.
+    Taken,
+    /// The table or the chain is full.
+    Full,
+}
+
+impl Rotations {
+    /// The id under which all keys of an author count: that of the first of its chain.
+    pub(super) fn root(&self, author: AuthorId) -> AuthorId {
+        let mut root = author;
+        // Chains are short and have no circles (see `insert`); the bound is for a store that was tampered with.
+        for _ in 0..=MAX_CHAIN {
+            let Some(statement) = self.by_new.get(&root) else { break };
+            root = statement.old().author();
+        }
+        root
+    }
+
+    /// The statement that made this key its author's.
+    pub(super) fn get(&self, new: AuthorId) -> Option<&RotationStatement> {
+        self.by_new.get(&new)
+    }
+
+    /// Takes in a statement whose signatures were checked.
+    pub(super) fn insert(&mut self, statement: RotationStatement) -> Result<(), RotationRefusal> {
+        let (old, new) = (statement.old().author(), statement.new_key().author());
+        if self.successors.contains_key(&old) || self.by_new.contains_key(&new) {
+            return Err(RotationRefusal::Taken);
+        }
+        let (first, last) = (self.root(old), self.root(new));
+        if first == last {
+            return Err(RotationRefusal::Taken);
+        }
+        let of_chain = |statement: &&RotationStatement| {
+            let root = self.root(statement.old().author());
+            root == first || root == last
+        };
+        let chain = self.by_new.values().filter(of_chain).count();
+        if self.by_new.len() >= MAX_STATEMENTS || chain >= MAX_CHAIN {
+            return Err(RotationRefusal::Full);
+        }
+        self.successors.insert(old, new);
+        self.by_new.insert(new, statement);
+        Ok(())
+    }
+
+    /// Whether a key was followed by another before the packet of this time was made, or so long ago that nothing it signed can stand
+    /// any more.
+    pub(super) fn is_retired(&self, author: AuthorId, made: Timestamp, now: Timestamp) -> bool {
+        let statement = self.successors.get(&author).and_then(|new| self.by_new.get(new));
+        statement.is_some_and(|statement| {
+            let since = statement.time();
+            made > since.saturating_add(SKEW_SECONDS) || now > retirement(since)
+        })
+    }
+
+    /// Forgets whole chains of retired keys whose author is not `known` any more; returns the new keys of the statements.
+    pub(super) fn purge(&mut self, now: Timestamp, known: impl Fn(AuthorId) -> bool) -> Vec<AuthorId> {
+        let mut over: BTreeMap<AuthorId, (bool, Vec<AuthorId>)> = BTreeMap::new();
+        for (new, statement) in &self.by_new {
+            let chain = over.entry(self.root(*new)).or_insert((true, Vec::new()));
+            chain.0 &= now > retirement(statement.time());
+            chain.1.push(*new);
+        }
+        let forgotten: Vec<AuthorId> = over
+            .into_iter()
+            .filter(|(root, (retired, _))| *retired && !known(*root))
+            .flat_map(|(_, (_, chain))| chain)
+            .collect();
+        for new in &forgotten {
+            if let Some(statement) = self.by_new.remove(new) {
+                self.successors.remove(&statement.old().author());
+            }
+        }
+        forgotten
+    }
+}
+
+fn retirement(since: Timestamp) -> Timestamp {
+    since.saturating_add(Lifetime::MAX.seconds() + SKEW_SECONDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use qis_packet::{Identity, NetworkId};
+
+    fn key(seed: u8) -> Identity {
+        Identity::from_seed([seed; 32])
+    }
+
+    fn statement(old: u8, new: u8) -> RotationStatement {
+        let time = Timestamp::from_unix_seconds(1000);
+        RotationStatement::new(&key(old), &key(new), NetworkId::new("test"), time)
+    }
+
+    #[test]
+    fn chains_have_one_root_in_any_order_of_learning() {
+        let mut rotations = Rotations::default();
+        for (old, new) in [(2, 3), (1, 2), (3, 4)] {
+            rotations.insert(statement(old, new)).unwrap();
+        }
+        for seed in 1..=4 {
+            assert_eq!(rotations.root(key(seed).author()), key(1).author());
+        }
+    }
+
+    #[test]
+    fn forks_merges_and_circles_are_refused() {
+        let mut rotations = Rotations::default();
+        rotations.insert(statement(1, 2)).unwrap();
+        for (old, new) in [(1, 3), (3, 2), (2, 1)] {
+            assert_eq!(rotations.insert(statement(old, new)), Err(RotationRefusal::Taken), "{old} to {new}");
+        }
+    }
+
+    #[test]
+    fn one_author_does_not_fill_the_table() {
+        let mut rotations = Rotations::default();
+        for old in 1..9 {
+            rotations.insert(statement(old, old + 1)).unwrap();
+        }
+        assert_eq!(rotations.insert(statement(9, 10)), Err(RotationRefusal::Full));
+        rotations.insert(statement(20, 21)).unwrap();
+    }
+
+    #[test]
+    fn chains_are_forgotten_as_a_whole_and_only_when_nobody_is_left() {
+        let mut rotations = Rotations::default();
+        rotations.insert(statement(1, 2)).unwrap();
+        rotations.insert(statement(2, 3)).unwrap();
+        let late = Timestamp::from_unix_seconds(100 * 24 * 3600);
+        assert!(rotations.purge(Timestamp::from_unix_seconds(2000), |_| false).is_empty());
+        assert!(rotations.purge(late, |_| true).is_empty());
+        assert_eq!(rotations.purge(late, |_| false).len(), 2);
+        assert_eq!(rotations.root(key(3).author()), key(3).author());
+    }
+}
