@@ -10,7 +10,9 @@ use qis_packet::{
     SiteSecret,
 };
 use qis_route::proto::{Author, ConfigError, FRAME_OVERHEAD, Router, RouterConfig};
-use qis_route::{Clock, Descriptor, Directory, Moment, Row, Store, Table, Transport};
+use qis_route::{
+    Clock, Descriptor, Directory, HostError, HostErrorKind, Moment, Row, Store, Table, Transport,
+};
 
 use crate::domain::{Domain, Domains, Kind};
 use crate::driver::{ANNOUNCE_ALLOWED, contained};
@@ -194,7 +196,12 @@ impl NodeBuilder {
                 if table == Table::Synthesis {
                     states.extend(state(&row));
                 }
-                router.restore(now, table, &row)?;
+                match router.restore(now, table, &row) {
+                    // Without its own place in the order a node might use a number twice.
+                    Err(error) if table == Table::Order => return Err(error.into()),
+                    // A damaged row of another kind is left out and counted: peers have what it held.
+                    _ => {}
+                }
             }
         }
         router.start(now);
@@ -240,7 +247,7 @@ async fn announce(node: &Node, now: Moment) -> Result<(), BuildError> {
             let fingerprint = embedded.map_err(|source| BuildError::Embed { domain: domain.tag, source })?;
             let author = node.author();
             let descriptor = Descriptor::new(author, node.address(), domain.tag, fingerprint.clone());
-            let announce = node.inner.directory.announce(&descriptor);
+            let announce = async { node.inner.directory.announce(&descriptor).await };
             let announced = contained(announce, Some((ANNOUNCE_ALLOWED, &node.inner))).await;
             let mut core = node.inner.lock();
             if announced.is_ok() {
@@ -260,6 +267,10 @@ async fn rows(store: &dyn Store, table: Table) -> Result<Vec<Row>, BuildError> {
         // The key after the last one read is that key with a zero behind it.
         let from = rows.last().map_or_else(Vec::new, |row| [&row.key[..], &[0]].concat());
         let page = store.range(table, &from, PAGE).await.map_err(BuildError::Store)?;
+        if page.iter().any(|row| row.key < from) {
+            let error = HostError::new(HostErrorKind::Corrupt, "rows below the key that was asked for");
+            return Err(BuildError::Store(error));
+        }
         let last = page.len() < PAGE;
         rows.extend(page);
         if last {

@@ -5,11 +5,12 @@ pub use with_tokio::TokioClock;
 
 #[cfg(feature = "tokio")]
 mod with_tokio {
-    use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use async_trait::async_trait;
     use qis_packet::Timestamp;
     use qis_route::{Clock, Moment};
+    use tokio::time::Instant;
 
     /// The system's clocks, and sleep by tokio's timer.
     #[derive(Clone, Copy, Debug)]

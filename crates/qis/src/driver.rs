@@ -13,7 +13,7 @@ use qis_route::proto::{Event, Input, Output};
 use qis_route::{Descriptor, HostError, HostErrorKind};
 
 use crate::EmitError;
-use crate::events::public;
+use crate::events::{Listeners, public};
 use crate::node::{Core, EmissionWaiter, Inner};
 
 /// Sends and look-ups under way at once; further ones wait in the router.
@@ -78,27 +78,24 @@ impl Driver {
         let inner = Arc::clone(&self.inner);
         let pending: Pending<Input> = match output {
             Output::Send { id, to, frame, allowed } => Box::pin(async move {
-                let send = inner.transport.send(&to, &frame, allowed);
-                let result = contained(send, Some((allowed, &inner))).await;
-                Input::Sent { id, result }
+                let send = async { inner.transport.send(&to, &frame, allowed).await };
+                Input::Sent { id, result: contained(send, Some((allowed, &inner))).await }
             }),
             Output::Lookup { id, fingerprint, k, allowed } => Box::pin(async move {
-                let nearest = inner.directory.nearest(&fingerprint, k);
-                let result = contained(nearest, Some((allowed, &inner))).await;
-                Input::Found { id, result }
+                let nearest = async { inner.directory.nearest(&fingerprint, k).await };
+                Input::Found { id, result: contained(nearest, Some((allowed, &inner))).await }
             }),
             Output::Announce { domain, fingerprint } => Box::pin(async move {
                 let author = inner.lock().router.author().identity.author();
-                let address = inner.transport.local_address();
-                let descriptor = Descriptor::new(author, address, domain, fingerprint);
-                let announce = inner.directory.announce(&descriptor);
+                let descriptor = Descriptor::new(author, inner.address.clone(), domain, fingerprint);
+                let announce = async { inner.directory.announce(&descriptor).await };
                 let result = contained(announce, Some((ANNOUNCE_ALLOWED, &inner))).await;
                 Input::Announced { domain, result }
             }),
             Output::Commit(batch) => {
                 self.commits += 1;
                 Box::pin(async move {
-                    let commit = inner.store.commit(batch);
+                    let commit = async { inner.store.commit(batch).await };
                     // No time-out: whether an abandoned commit happened would be anybody's guess.
                     Input::Committed(contained(commit, None).await)
                 })
@@ -147,6 +144,7 @@ impl Drop for Driver {
         // Those who wait see their senders gone, and report that the node was stopped.
         core.emissions.clear();
         core.pulls.clear();
+        core.listeners = Listeners::default();
         for tell in core.stopped.drain(..) {
             // Who asked may have stopped waiting.
             let _ = tell.send(());

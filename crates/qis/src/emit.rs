@@ -9,7 +9,7 @@ use qis_packet::{Confidence, DomainTag, Draft, Lifetime, Lineage, MAX_PACKET_BYT
 use qis_route::proto::{EmissionId, EmitError as RouteError, Origin, PayloadRefusal, Receipt};
 
 use crate::domain::{Domain, Kind};
-use crate::node::{EmissionWaiter, Node, OwnChange};
+use crate::node::{Core, EmissionWaiter, Node, OwnChange};
 use crate::{EmitError, Outcome};
 
 /// An emission that is about to be; await it for the [`Receipt`].
@@ -120,7 +120,7 @@ impl Emit {
         let inner = &self.node.inner;
         let unknown = || EmitError::UnknownDomain { domain: self.domain.clone() };
         let domain = inner.domains.find(&self.domain).ok_or_else(unknown)?;
-        check_running(&self.node)?;
+        check_running(&self.node, &inner.lock())?;
         let fingerprint = match (&self.fingerprint, &self.situation, &self.outcome) {
             (Some(given), _, _) => given.clone(),
             (None, None, Outcome::Evidence(evidence)) => {
@@ -131,9 +131,7 @@ impl Emit {
         let draft = self.draft(domain, fingerprint)?;
         let now = inner.clock.now();
         let mut core = inner.lock();
-        if core.stopping {
-            return Err(EmitError::Stopped);
-        }
+        check_running(&self.node, &core)?;
         let id = core.router.emit(now, draft, Origin(&self.source))?;
         let observed = self.lineage.is_none();
         let change = if observed { OwnChange::Observed(self.outcome) } else { OwnChange::None };
@@ -223,14 +221,11 @@ impl Retract {
             Some(domain) => domain.tag,
             None => return Err(EmitError::UnknownDomain { domain: self.domain }),
         };
-        check_running(&self.node)?;
         let (tell, over) = oneshot::channel();
         {
             let now = inner.clock.now();
             let mut core = inner.lock();
-            if core.stopping {
-                return Err(EmitError::Stopped);
-            }
+            check_running(&self.node, &core)?;
             let id = core.router.retract(now, domain, Origin(&self.source))?;
             core.pending.insert(id, (domain, OwnChange::Withdrawn));
             core.emissions.insert(id, EmissionWaiter::Over(tell));
@@ -271,8 +266,9 @@ pub(crate) fn gradient_space(domain: &Domain) -> qis_fingerprint::SpaceId {
     qis_fingerprint::SpaceId::new(&name, u16::try_from(dims).unwrap_or(u16::MAX))
 }
 
-fn check_running(node: &Node) -> Result<(), EmitError> {
-    if node.inner.lock().stopping {
+/// Called with the lock held, so that a driver that ends later finds the emission and tells.
+fn check_running(node: &Node, core: &Core) -> Result<(), EmitError> {
+    if core.stopping {
         Err(EmitError::Stopped)
     } else if node.inner.is_running() {
         Ok(())

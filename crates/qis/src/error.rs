@@ -42,8 +42,9 @@ pub enum BuildError {
     /// The store can't be read.
     #[error("the store cannot be read")]
     Store(#[source] HostError),
-    /// The store holds something else.
-    #[error("the store holds something else than this node wrote")]
+    /// The store's own place in the order is damaged. Other damaged rows are left out and counted in
+    /// [`Stats::rows_damaged`](crate::Stats::rows_damaged).
+    #[error("the store's record of this node's own numbers is damaged")]
     Restore(#[from] RestoreError),
     /// The situation of a domain can't be embedded.
     #[error("the situation of the domain {domain} cannot be embedded")]
@@ -103,6 +104,18 @@ pub enum EmitError {
     /// The node was shut down. A stored emission goes on when a node is built on the same store.
     #[error("the node was shut down")]
     Stopped,
+}
+
+/// Why a packet's provenance was not opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuditError {
+    /// The secret is not there.
+    #[error(transparent)]
+    Secret(#[from] qis_packet::ProvenanceError),
+    /// The packet was not made by this node from this source.
+    #[error(transparent)]
+    Opening(#[from] qis_packet::OpeningError),
 }
 
 /// Why there is no synthesis. The state of the domain is as it was.

@@ -68,7 +68,7 @@ struct Queue {
 }
 
 impl Events {
-    /// The next event; `None` when the node is gone.
+    /// The next event; `None` when the node is shut down or its driver dropped.
     pub async fn next(&mut self) -> Option<NodeEvent> {
         poll_fn(|context| {
             let mut queue = lock(&self.0);

@@ -17,7 +17,7 @@ pub use builder::NodeBuilder;
 pub use clock::TokioClock;
 pub use domain::{Domain, DomainError};
 pub use emit::{Emit, Queued, Retract};
-pub use error::{BuildError, EmitError, SynthesizeError};
+pub use error::{AuditError, BuildError, EmitError, SynthesizeError};
 pub use events::{Events, NodeEvent};
 pub use node::Node;
 pub use outcome::Outcome;
@@ -37,7 +37,7 @@ pub use qis_route::proto::{
 };
 pub use qis_route::{
     Address, Batch, Clock, Descriptor, Directory, HostError, HostErrorKind, Moment, Operation, Peer, Row,
-    Store, Table, Transport,
+    Store, Table, Transport, transport_fn,
 };
 pub use qis_synth as synth;
 pub use qis_synth::bayes::EmpiricalBayes;

@@ -19,7 +19,7 @@ use crate::driver::Driver;
 use crate::emit::{Emit, Retract, check_outcome, neutral_fingerprint};
 use crate::events::{Events, Listeners};
 use crate::synthesize::Synthesize;
-use crate::{EmitError, NodeBuilder, Outcome};
+use crate::{AuditError, EmitError, NodeBuilder, Outcome};
 
 /// One site of the network: it emits what the site learned, receives what others did, and synthesises.
 ///
@@ -36,6 +36,7 @@ pub(crate) struct Inner {
     pub(crate) core: Mutex<Core>,
     pub(crate) domains: Domains,
     pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) address: Address,
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -144,7 +145,8 @@ impl Node {
         Ok(())
     }
 
-    /// Withdraws this node's standing outcome of a domain, here and where it was sent.
+    /// Withdraws this node's standing outcome of a domain: here, at the nodes most similar to it, and at all who ask for the domain's
+    /// packets later.
     pub fn retract(&self, domain: impl AsRef<str>) -> Retract {
         Retract::new(self.clone(), domain.as_ref().to_owned())
     }
@@ -175,7 +177,8 @@ impl Node {
 
     /// Drives the node until it is shut down: sends, looks up, commits, keeps time. Spawn it once.
     ///
-    /// The node counts as running from this call on; dropping the future stops it. A second driver beside a first one ends at once.
+    /// The node counts as running from this call on; dropping the future stops it, dropping the node's handles does not. A second driver
+    /// beside a first one ends at once.
     #[must_use = "a node does nothing until its driver is spawned"]
     pub fn run(&self) -> impl Future<Output = ()> + Send + 'static {
         let first = !self.inner.running.swap(true, Ordering::SeqCst);
@@ -214,7 +217,7 @@ impl Node {
     /// Where this node is reached.
     #[must_use]
     pub fn address(&self) -> Address {
-        self.inner.transport.local_address()
+        self.inner.address.clone()
     }
 
     /// The counts since the node was built.
@@ -253,15 +256,14 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`ProvenanceError`](qis_packet::ProvenanceError) when the secret of the packet's time was erased: nobody can open it any more.
-    pub fn open_provenance(
-        &self,
-        packet: &OutcomePacket,
-        source: &str,
-    ) -> Result<Opening, qis_packet::ProvenanceError> {
+    /// [`AuditError`] when the secret of the packet's time was erased, so that nobody can open it any more, or the packet was not made
+    /// by this node from this source.
+    pub fn open_provenance(&self, packet: &OutcomePacket, source: &str) -> Result<Opening, AuditError> {
         let core = self.inner.lock();
         let author = core.router.author();
-        author.secret.opening(packet.order(), packet.time(), &author.node, source)
+        let opening = author.secret.opening(packet.order(), packet.time(), &author.node, source)?;
+        opening.verify(packet, author.network)?;
+        Ok(opening)
     }
 }
 
@@ -278,6 +280,7 @@ impl Inner {
         Self {
             core: Mutex::new(core),
             domains,
+            address: transport.local_address(),
             transport,
             directory,
             store,

@@ -97,6 +97,11 @@ async fn evidence_travels_and_a_small_site_listens() {
     let few = b.emit(DOMAIN, evidence(19, 0.8)).await.unwrap_err();
     assert!(matches!(few, EmitError::TooFewRecords { records: 19, minimum: 20 }), "{few}");
     assert!(matches!(b.synthesize(DOMAIN).pull().await, Err(SynthesizeError::NoSituation)));
+    b.observe(DOMAIN, evidence(2, 0.8)).unwrap();
+    let heard = b.synthesize(DOMAIN).pull().await.unwrap();
+    assert_eq!((heard.origins, b.stats().packets_sent), (1, 0), "it listens and says nothing");
+    assert!((heard.estimate[1] - 0.8).abs() < 0.2, "{heard}");
+    assert!(b.observe(DOMAIN, [1.0]).is_err() && b.observe("x", [1.0]).is_err());
 
     b.emit(DOMAIN, evidence(20, 0.8)).await.unwrap();
     let synthesis = b.synthesize(DOMAIN).pull().await.unwrap();
@@ -252,8 +257,10 @@ async fn provenance_opens_to_an_auditor_and_to_nobody_else() {
     let opening = a.open_provenance(&packet, "ward-3").unwrap();
     assert_eq!((opening.node(), opening.source()), ("clinic-1", "ward-3"));
     opening.verify(&packet, network).unwrap();
-    a.open_provenance(&packet, "ward-4").unwrap().verify(&packet, network).unwrap_err();
-    b.open_provenance(&packet, "ward-3").unwrap().verify(&packet, network).unwrap_err();
+    a.open_provenance(&packet, "ward-4").unwrap_err();
+    b.open_provenance(&packet, "ward-3").unwrap_err();
+    a.erase_provenance_before(packet.time().saturating_add(30 * 24 * 3600)).unwrap();
+    a.open_provenance(&packet, "ward-3").unwrap_err();
 }
 
 #[tokio::test]
@@ -473,6 +480,142 @@ async fn a_large_delta_leaves_its_key_out_and_still_arrives() {
     let error = c.emit("too/large", vec![0.5; 200]).await.unwrap_err();
     let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
     assert!(source.contains("may have 512"), "{error}: {source}");
+}
+
+/// A store that fails when told to, and hangs when told to.
+#[derive(Debug)]
+struct Fickle {
+    inner: MemoryStore,
+    fails: Arc<AtomicBool>,
+    hangs: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl qis::Store for Fickle {
+    async fn commit(&self, batch: qis::Batch) -> Result<(), HostError> {
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(HostError::new(HostErrorKind::Full, "no space left"));
+        }
+        self.inner.commit(batch).await
+    }
+
+    async fn range(&self, table: qis::Table, from: &[u8], limit: usize) -> Result<Vec<qis::Row>, HostError> {
+        self.inner.range(table, from, limit).await
+    }
+}
+
+#[tokio::test]
+async fn an_outcome_the_store_did_not_keep_is_not_this_site_s_own() {
+    let net = Network::new();
+    let flag = || Arc::new(AtomicBool::new(false));
+    let (fails, hangs) = (flag(), flag());
+    let store =
+        Fickle { inner: MemoryStore::default(), fails: Arc::clone(&fails), hangs: Arc::clone(&hangs) };
+    let domain = Domain::delta(DOMAIN, 1).unwrap();
+    let a = builder(&net, 1).domain(domain).store(store).build().await.unwrap();
+    let driver = tokio::spawn(a.run());
+    a.emit(DOMAIN, [1.0]).await.unwrap();
+    fails.store(true, Ordering::SeqCst);
+    let error = a.emit(DOMAIN, [100.0]).await.unwrap_err();
+    assert!(matches!(error, EmitError::Route(_)), "{error}");
+    assert_close(&a.synthesize(DOMAIN).await.unwrap().estimate, &[1.0]);
+    fails.store(false, Ordering::SeqCst);
+
+    // A driver that is dropped while the store hangs leaves nothing behind that hangs the next one.
+    hangs.store(true, Ordering::SeqCst);
+    let waiting = tokio::spawn({
+        let a = a.clone();
+        async move { a.emit(DOMAIN, [2.0]).await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    driver.abort();
+    assert!(waiting.await.unwrap().is_err());
+    hangs.store(false, Ordering::SeqCst);
+    tokio::spawn(a.run());
+    let again = async {
+        loop {
+            if a.emit(DOMAIN, [3.0]).await.is_ok() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), again).await.unwrap();
+    assert_close(&a.synthesize(DOMAIN).await.unwrap().estimate, &[3.0]);
+}
+
+#[tokio::test]
+async fn a_site_that_changes_its_key_stays_one_site() {
+    let net = Network::new();
+    let store = MemoryStore::default();
+    let domain = || Domain::delta(DOMAIN, 1).unwrap();
+    let b = start(&net, builder(&net, 2).domain(domain())).await;
+    let a = start(&net, builder(&net, 1).domain(domain()).store(store.clone())).await;
+    a.emit(DOMAIN, [1.0]).await.unwrap();
+    a.shutdown().await;
+    let (old, new) = (Identity::from_seed([1; 32]), Identity::from_seed([9; 32]));
+    let network = NetworkId::new("default");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let time = Timestamp::from_unix_seconds(now);
+    let statement = qis::RotationStatement::new(&old, &new, network, time);
+    let wrong = builder(&net, 1).domain(domain()).rotation(statement).build().await.unwrap_err();
+    assert!(matches!(wrong, BuildError::Config(error) if error.field == "rotation"));
+    let again = builder(&net, 1).identity(new).rotation(statement).domain(domain()).store(store);
+    let again = start(&net, again).await;
+    assert!(again.synthesize(DOMAIN).await.unwrap().abstained.is_some(), "its old packet is no peer's");
+    let receipt = again.emit(DOMAIN, [3.0]).await.unwrap();
+    assert_eq!((receipt.delivered(), receipt.recipients.len()), (1, 1), "and it does not send to itself");
+    assert_eq!(b.standing(DOMAIN).len(), 1, "one author");
+    b.emit(DOMAIN, [0.0]).await.unwrap();
+    assert_close(&b.synthesize(DOMAIN).await.unwrap().estimate, &[0.9]);
+}
+
+#[tokio::test]
+async fn a_store_written_for_other_dimensions_or_damaged_still_loads() {
+    let net = Network::new();
+    let store = MemoryStore::default();
+    let domain = |dims| Domain::delta(DOMAIN, dims).unwrap();
+    let a = start(&net, builder(&net, 1).domain(domain(2)).store(store.clone())).await;
+    a.emit(DOMAIN, [1.0, 2.0]).await.unwrap();
+    a.shutdown().await;
+    let damaged = qis::Operation::Put { table: qis::Table::Packets, key: vec![1; 30], value: vec![2] };
+    qis::Store::commit(&store, qis::Batch { operations: vec![damaged] }).await.unwrap();
+    let again = start(&net, builder(&net, 1).domain(domain(3)).store(store.clone())).await;
+    assert_eq!((again.stats().rows_damaged, again.standing(DOMAIN).len()), (1, 0));
+    again.emit(DOMAIN, [1.0, 2.0, 3.0]).await.unwrap();
+    again.shutdown().await;
+    let order = qis::Operation::Put { table: qis::Table::Order, key: vec![], value: vec![2] };
+    qis::Store::commit(&store, qis::Batch { operations: vec![order] }).await.unwrap();
+    let error = builder(&net, 1).domain(domain(3)).store(store).build().await.unwrap_err();
+    assert!(matches!(error, BuildError::Restore(_)), "{error}");
+}
+
+#[test]
+fn a_schema_too_wide_for_a_packet_is_refused() {
+    let names = (0..40).map(|i| format!("f{i}"));
+    let wide = Schema::new(Family::Logistic, names, Scaling::SiteLocal).unwrap();
+    let error = Domain::evidence("wide", wide).unwrap_err();
+    assert!(matches!(error, qis::DomainError::TooWide { dims: 41, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn the_widest_schema_that_is_taken_makes_a_packet() {
+    let net = Network::new();
+    let prefix = "a".repeat(23);
+    let schema = |features| {
+        let names = (0..features).map(|i: i32| format!("f{i}"));
+        Schema::new(Family::Gaussian, names, Scaling::SiteLocal).unwrap()
+    };
+    let widest = (1..64).rev().find(|&features| Domain::evidence(&prefix, schema(features)).is_ok()).unwrap();
+    let domain = Domain::evidence(&prefix, schema(widest)).unwrap();
+    let a = start(&net, builder(&net, 1).domain(domain)).await;
+    let features = usize::try_from(widest).unwrap();
+    let x: Vec<f64> = (0..100 * features).map(|i| f64::from(u16::try_from(i * i % 997).unwrap())).collect();
+    let y: Vec<f64> = (0..100).map(|i| f64::from(i % 13) / 6.0 - 1.0).collect();
+    let receipt = a.emit(&prefix, Evidence::gaussian(&schema(widest), &x, &y).unwrap()).await.unwrap();
+    assert!((480..=512).contains(&receipt.bytes), "{} bytes on {widest} features", receipt.bytes);
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub struct RouterConfig {
     /// packets.
     pub k: NonZeroUsize,
     /// How often a packet is sent to one recipient at most, the first time included: 1 to 16, 5 by default. So one emission causes at most
-    /// `k * attempts` packets.
+    /// `k * attempts` packets. A packet that has no room for its author's key needs two attempts at a recipient that does not know it.
     pub attempts: u8,
     /// How long to wait for the first acknowledgement, 2 s by default; each further wait is twice as long, a quarter more or less. Set it
     /// to some round trips of the link: a minute over a radio.
@@ -40,7 +40,8 @@ pub struct RouterConfig {
     /// Pulls under way, 16 by default; a further one is refused.
     pub pulls: NonZeroUsize,
     /// Authors whose newest packet is kept, for each domain, 1,024 by default. Further authors are refused until a place is free, which is
-    /// when all that was applied in it has expired: nothing in force is ever pushed out by a stranger.
+    /// when all that was applied in it has expired: nothing in force is ever pushed out by a stranger, but many strangers can keep newcomers
+    /// out. Raise it, or admit authors at the transport, where that is a threat.
     pub authors_per_domain: NonZeroUsize,
     /// Packets from the future that wait for their time, 256 by default, and at most 64 an author. Further ones are refused.
     pub parked: NonZeroUsize,

@@ -200,6 +200,9 @@ impl<D: PayloadDecoder> Router<D> {
             Table::Rotations => self.inbox.restore_rotation(&row.value, network),
             Table::Synthesis => Some(()),
         };
+        if restored.is_none() {
+            self.stats.rows_damaged = self.stats.rows_damaged.saturating_add(1);
+        }
         restored.ok_or(RestoreError { table })
     }
 

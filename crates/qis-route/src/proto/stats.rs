@@ -32,6 +32,8 @@ pub struct Stats {
     pub known: u64,
     /// Packets that were parked for their time.
     pub parked: u64,
+    /// Rows of the store that were damaged, or of another identity or network, and left out.
+    pub rows_damaged: u64,
     /// Commits that failed.
     pub commits_failed: u64,
     refused: BTreeMap<Refusal, u64>,
