@@ -266,7 +266,7 @@ impl World {
                 2 => {
                     let (old, new) = (identity(input.byte()), identity(0));
                     let time = self.now.wall;
-                    self.router.set_rotation(RotationStatement::new(old, new, network(), time));
+                    let _ = self.router.set_rotation(RotationStatement::new(old, new, network(), time));
                 }
                 3 => {
                     let (about, wall) = (input.byte(), Timestamp::from_unix_seconds(input.u64()));

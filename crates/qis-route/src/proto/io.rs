@@ -86,7 +86,7 @@ pub enum Input {
     },
     /// The commit ended.
     Committed(Result<(), HostError>),
-    /// The time of [`Router::next_timeout`] has come.
+    /// The time of [`Router::next_timeout`](super::Router::next_timeout) has come.
     Timeout,
 }
 
