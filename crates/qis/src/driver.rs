@@ -16,7 +16,7 @@ use crate::EmitError;
 use crate::events::{Listeners, public};
 use crate::node::{Core, EmissionWaiter, Inner};
 
-/// Sends and look-ups under way at once; further ones wait in the router.
+/// Tasks under way at which no further send is begun; it waits in the router.
 const CONCURRENCY: usize = 128;
 /// How long an announcement may take.
 pub(crate) const ANNOUNCE_ALLOWED: Duration = Duration::from_secs(30);
@@ -61,7 +61,7 @@ impl Driver {
     fn take_outputs(&mut self) -> bool {
         let mut idle = true;
         loop {
-            // Commits and events are few at a time, and wait for nothing.
+            // What is no send is few at a time, and waits for nothing.
             let output = if self.under_way.len() < CONCURRENCY {
                 self.inner.lock().router.poll_output()
             } else {

@@ -182,7 +182,7 @@ async fn what_is_withdrawn_is_gone_and_derived_packets_do_not_count() {
     b.emit(DOMAIN, [0.0, 0.0]).await.unwrap();
     a.retract(DOMAIN).await.unwrap();
     assert!(b.synthesize(DOMAIN).await.unwrap().abstained.is_some());
-    let lineage = qis_packet::Lineage::of(1, &[receipt.packet]).unwrap();
+    let lineage = qis::Lineage::of(1, &[receipt.packet]).unwrap();
     a.emit(DOMAIN, [5.0, 5.0]).derived_from(lineage).await.unwrap();
     assert_eq!(b.standing(DOMAIN).len(), 2);
     assert!(b.synthesize(DOMAIN).await.unwrap().abstained.is_some(), "observed or nothing");
@@ -431,7 +431,7 @@ async fn a_host_s_model_routes_by_its_own_space() {
             SpaceId::new("lazy", 2)
         }
 
-        async fn embed(&self, _: &[&str]) -> Result<Vec<Fingerprint>, qis_fingerprint::EmbedError> {
+        async fn embed(&self, _: &[&str]) -> Result<Vec<Fingerprint>, qis::EmbedError> {
             Ok(Vec::new())
         }
     }

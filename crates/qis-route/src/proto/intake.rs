@@ -265,6 +265,10 @@ impl<D: PayloadDecoder> Router<D> {
             self.send_answer(from, Place { nonce: query.nonce, index: 0, total: 0 }, None);
             return Verdict::Refused(Refusal::UnknownDomain);
         }
+        // Answers may take half of the queue, so that strangers' questions do not hold up this node's own packets.
+        if self.outputs.len() >= self.config.outputs.get() / 2 {
+            return Verdict::Refused(Refusal::Busy);
+        }
         let me = self.inbox.root(self.author.id());
         let mut found: Vec<(bool, f32, AuthorId)> = self
             .inbox

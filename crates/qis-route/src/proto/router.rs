@@ -95,7 +95,7 @@ pub struct Router<D: PayloadDecoder> {
     pub(super) authors: Limiter<AuthorId>,
     pub(super) journal: Journal<Effect>,
     pub(super) timers: Timers<Timer>,
-    /// Commits and events, which no slow send may hold up.
+    /// Everything but sends, which no slow send may hold up. Few at a time: emissions, pulls and domains are.
     pub(super) urgent: VecDeque<Output>,
     pub(super) outputs: VecDeque<Output>,
     pub(super) nonces: Nonces,
@@ -310,7 +310,7 @@ impl<D: PayloadDecoder> Router<D> {
 
     /// Makes the node findable in a domain, now and again and again.
     pub fn announce(&mut self, now: Moment, domain: DomainTag, fingerprint: Fingerprint) {
-        self.outputs.push_back(Output::Announce { domain, fingerprint: fingerprint.clone() });
+        self.urgent.push_back(Output::Announce { domain, fingerprint: fingerprint.clone() });
         self.announce_later(now, domain, fingerprint, ANNOUNCE_EVERY);
     }
 
@@ -358,7 +358,7 @@ impl<D: PayloadDecoder> Router<D> {
         self.poll_urgent().or_else(|| self.outputs.pop_front())
     }
 
-    /// The next commit or event, for a driver that has as many sends and look-ups under way as it likes.
+    /// The next thing that is no send, for a driver that has as many sends under way as it likes.
     pub fn poll_urgent(&mut self) -> Option<Output> {
         self.urgent.pop_front()
     }
@@ -452,7 +452,7 @@ impl<D: PayloadDecoder> Router<D> {
         let (k, allowed) = (self.config.k.get().saturating_add(1), self.config.lookup_timeout);
         let timer = self.timers.set(now.elapsed.saturating_add(allowed), Timer::Lookup(id));
         self.lookups.insert(id, (asker, timer));
-        self.outputs.push_back(Output::Lookup { id, fingerprint, k, allowed });
+        self.urgent.push_back(Output::Lookup { id, fingerprint, k, allowed });
         id
     }
 
