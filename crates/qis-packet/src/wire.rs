@@ -210,6 +210,7 @@ fn payload(head: &Head<'_>, tail: &Tail<'_>) -> Result<Payload, DecodeError> {
             let Some(mode) = Mode::from_code(mode) else { return error("delta mode") };
             let length_fits = match mode {
                 Mode::Empty => bytes.is_empty(),
+                Mode::Raw => bytes.len() == usize::from(dims) * size_of::<f32>(),
                 _ => !bytes.is_empty(),
             };
             if !in_range || !length_fits {

@@ -275,6 +275,17 @@ fn a_packet_from_the_future_waits_for_its_time() {
 }
 
 #[test]
+fn packets_parked_for_the_same_second_do_not_replace_each_other() {
+    let mut world = World::new(1);
+    for (seed, early) in [(7, 10_000), (8, 5_000), (9, 5_000)] {
+        let maker = Maker { time: START + early, ..Maker::new(seed) };
+        assert_eq!(world.inject(0, &maker.frame(draft(1.0))), Verdict::Parked);
+    }
+    world.pass(Duration::from_secs(20_000));
+    assert_eq!(world.standing(0).len(), 3);
+}
+
+#[test]
 fn parking_has_bounds() {
     let config = RouterConfig { author_rate: Rate { per_second: 1.0, burst: 1000 }, ..config() };
     let mut world = World::with(1, &config);

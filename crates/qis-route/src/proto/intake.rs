@@ -223,7 +223,7 @@ impl<D: PayloadDecoder> Router<D> {
             return Err(Refusal::Full);
         }
         let due = now.wall.saturating_add(early_by);
-        let place = self.parked.keys().next_back().map_or(0, |&(_, last)| last) + 1;
+        let place = self.count();
         self.parked.insert((due, place), Parked { packet });
         self.set_parked_timer(now);
         Ok(Verdict::Parked)
