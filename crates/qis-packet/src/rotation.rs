@@ -54,7 +54,7 @@ impl RotationStatement {
         }
     }
 
-    /// The key that is followed. It stays valid for the longest lifetime and the skew after [`time`](Self::time).
+    /// The key that is followed. What it signed up to [`time`](Self::time), the skew allowed for, stays valid for its lifetime.
     #[must_use]
     pub const fn old(&self) -> PublicKey {
         self.old

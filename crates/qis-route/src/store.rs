@@ -72,7 +72,8 @@ pub struct Row {
 /// - `commit` is atomic and durable: once it returns `Ok`, all operations survive a crash and a power loss; when it returns an error or
 ///   is never heard of again, either all or none of them do.
 /// - Commits are called one at a time, in order, from the node's driver; each starts after the one before has ended. The driver does not
-///   drop the future of a commit unless the node is dropped.
+///   drop the future of a commit unless it is dropped itself; an implementation that goes on regardless, on another thread
+///   say, must have ended that commit before it begins the next.
 /// - `range` sees every commit that has ended. It returns rows in ascending byte order of their keys, starting with the first key that is
 ///   not below `from`: exactly `limit` of them, and fewer only when there are no more. It is called when the node starts.
 /// - After a write that failed in a way that leaves the outcome unknown (a failed fsync), every later `commit` fails with

@@ -81,8 +81,8 @@ impl NodeBuilder {
         self
     }
 
-    /// What hides the provenance of the node's packets. By default it follows from the identity, so that it can be opened as long as the
-    /// identity is kept; bring your own to be able to erase it.
+    /// What hides the provenance of the node's packets. By default it follows from the identity, and covers what is at most a lifetime
+    /// old when the node is built ([`SiteSecret::derived`] makes it for older packets); bring your own to be able to erase it.
     pub fn site_secret(mut self, secret: SiteSecret) -> Self {
         self.secret = Some(secret);
         self

@@ -132,6 +132,14 @@ impl Domain {
         self
     }
 
+    /// Coordinates of an estimate.
+    pub(crate) fn dims(&self) -> usize {
+        match &self.kind {
+            Kind::Delta { dims } => *dims,
+            Kind::Evidence { schema } => schema.dims(),
+        }
+    }
+
     /// The tag.
     #[must_use]
     pub const fn tag(&self) -> DomainTag {

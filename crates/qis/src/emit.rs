@@ -248,19 +248,21 @@ impl IntoFuture for Retract {
 ///
 /// A site with too few records looks for others by it: its own gradient would be its records.
 pub(crate) fn neutral_fingerprint(domain: &Domain) -> Result<Fingerprint, FingerprintError> {
-    let dims = match &domain.kind {
+    let dims = gradient_dims(domain);
+    Fingerprint::from_vector(gradient_space(domain), &vec![1.0; dims])
+}
+
+/// Dimensions of an evidence gradient, which leaves out the intercept; of a delta, should somebody ask.
+fn gradient_dims(domain: &Domain) -> usize {
+    match &domain.kind {
         Kind::Delta { dims } => *dims,
         Kind::Evidence { schema } => schema.dims() - 1,
-    };
-    Fingerprint::from_vector(gradient_space(domain), &vec![1.0; dims])
+    }
 }
 
 /// The space of the evidence gradients of a domain: its tag names the schema.
 pub(crate) fn gradient_space(domain: &Domain) -> qis_fingerprint::SpaceId {
-    let dims = match &domain.kind {
-        Kind::Delta { dims } => *dims,
-        Kind::Evidence { schema } => schema.dims() - 1,
-    };
+    let dims = gradient_dims(domain);
     let hash = domain.tag.schema_hash().map_or(0, u32::from_be_bytes);
     let name = format!("qis/evidence-gradient/1/{hash:08x}");
     qis_fingerprint::SpaceId::new(&name, u16::try_from(dims).unwrap_or(u16::MAX))

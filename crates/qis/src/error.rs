@@ -134,8 +134,9 @@ pub enum SynthesizeError {
     /// The pull was not begun.
     #[error(transparent)]
     Pull(#[from] PullError),
-    /// There is nothing to look for similar nodes by: the node has emitted nothing in the domain, and no text describes it.
-    #[error("nothing says what this node's situation in the domain is; emit an outcome first")]
+    /// There is nothing to look for similar nodes by: the node has emitted or observed nothing in the domain, and no text
+    /// describes it.
+    #[error("nothing says what this node's situation in the domain is; emit or observe an outcome first")]
     NoSituation,
     /// Nobody drives the node, and a pull needs that.
     #[error("the node is not running; spawn node.run(), or build it with start()")]

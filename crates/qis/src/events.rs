@@ -37,7 +37,7 @@ pub enum NodeEvent {
         /// Recipients it was sent to.
         recipients: usize,
     },
-    /// The node was restored from a backup or its clock put back; it goes on under a new incarnation.
+    /// The node was restored from a backup; it goes on under a new incarnation, and will state its standing outcomes again.
     IncarnationRaised,
     /// The store failed. Packets are not acknowledged until it works again.
     StoreFailed {

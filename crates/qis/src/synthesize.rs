@@ -34,7 +34,7 @@ impl Synthesize {
     ///
     /// Packets are pushed to the nodes that are most similar to their author, which need not be those the author is most similar to; and a
     /// node that joined late missed them. So this is the thorough way, and costs a look-up and some answers. It needs a fingerprint: of an
-    /// outcome this node emitted, or of the domain's situation.
+    /// outcome this node emitted or observed, or of the domain's situation.
     pub const fn pull(mut self) -> Self {
         self.pull = true;
         self
@@ -80,7 +80,8 @@ impl Synthesize {
                 }
                 _ => None,
             });
-            let state = core.states.get(&domain.tag).cloned();
+            // One of other dimensions was kept before the domain took these.
+            let state = core.states.get(&domain.tag).filter(|state| state.len() == domain.dims()).cloned();
             (samples, state, delta, core.evidence.get(&domain.tag).map(Arc::clone))
         };
         let outcome = match &domain.kind {

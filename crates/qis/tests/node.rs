@@ -573,16 +573,49 @@ async fn a_site_that_changes_its_key_stays_one_site() {
 }
 
 #[tokio::test]
+async fn a_site_restored_from_a_backup_after_changing_its_key_still_counts() {
+    let net = Network::new();
+    let store = MemoryStore::default();
+    let domain = || Domain::delta(DOMAIN, 1).unwrap();
+    let b = start(&net, builder(&net, 2).domain(domain())).await;
+    let clock = ManualClock::at(Timestamp::from_unix_seconds(1_795_000_000));
+    let old = || builder(&net, 1).domain(domain());
+    // The backup is from before the second outcome, and the node's clock stands, so its numbers repeat.
+    let a = start(&net, old().clock(clock.clone()).store(store.clone())).await;
+    a.emit(DOMAIN, [1.0]).await.unwrap();
+    a.shutdown().await;
+    let a = start(&net, old().clock(clock.clone())).await;
+    a.emit(DOMAIN, [1.0]).await.unwrap();
+    a.emit(DOMAIN, [2.0]).await.unwrap();
+    a.shutdown().await;
+    let (before, after) = (Identity::from_seed([1; 32]), Identity::from_seed([9; 32]));
+    let time = Timestamp::from_unix_seconds(1_795_000_000);
+    let statement = qis::RotationStatement::new(&before, &after, NetworkId::new("default"), time);
+    let again = builder(&net, 1).domain(domain()).identity(after).rotation(statement).store(store);
+    let again = start(&net, again.clock(clock.clone())).await;
+    let mut events = again.subscribe();
+    again.emit(DOMAIN, [3.0]).await.unwrap();
+    while events.next().await != Some(NodeEvent::IncarnationRaised) {}
+    for _ in 0..200 {
+        clock.advance(Duration::from_secs(1));
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(b.standing(DOMAIN)[0].payload().delta().unwrap().unwrap().to_vec(), [3.0]);
+}
+
+#[tokio::test]
 async fn a_store_written_for_other_dimensions_or_damaged_still_loads() {
     let net = Network::new();
     let store = MemoryStore::default();
-    let domain = |dims| Domain::delta(DOMAIN, dims).unwrap();
+    let domain = |dims| Domain::article(DOMAIN, dims).unwrap();
     let a = start(&net, builder(&net, 1).domain(domain(2)).store(store.clone())).await;
     a.emit(DOMAIN, [1.0, 2.0]).await.unwrap();
+    a.synthesize(DOMAIN).await.unwrap();
     a.shutdown().await;
     let damaged = qis::Operation::Put { table: qis::Table::Packets, key: vec![1; 30], value: vec![2] };
     qis::Store::commit(&store, qis::Batch { operations: vec![damaged] }).await.unwrap();
     let again = start(&net, builder(&net, 1).domain(domain(3)).store(store.clone())).await;
+    assert!(again.synthesize(DOMAIN).await.is_err(), "there is nothing of three dimensions yet");
     assert_eq!((again.stats().rows_damaged, again.standing(DOMAIN).len()), (1, 0));
     again.emit(DOMAIN, [1.0, 2.0, 3.0]).await.unwrap();
     again.shutdown().await;

@@ -45,7 +45,8 @@ pub struct RouterConfig {
     pub authors_per_domain: NonZeroUsize,
     /// Packets from the future that wait for their time, 256 by default, and at most 64 an author. Further ones are refused.
     pub parked: NonZeroUsize,
-    /// Outputs waiting for the driver, 4,096 by default; frames that come beyond are dropped and counted as busy.
+    /// Outputs waiting for the driver, and changes and effects waiting for the store, 4,096 by default of each. Beyond, frames are dropped
+    /// and counted as busy, acknowledgements excepted, and emissions are refused; queries are from half of it on.
     pub outputs: NonZeroUsize,
     /// Frames from one address. Beyond, they are dropped unread.
     pub peer_rate: Rate,

@@ -176,10 +176,7 @@ impl<D: PayloadDecoder> Router<D> {
         let packet = emission.packet.as_bytes();
         let message = PacketMessage { nonce: one.nonce, key: one.with_key.then_some(key), packet };
         let (frame, bytes) = (message.encode(), packet.len());
-        if let Some(rotation) = self.rotation {
-            let frame = [&[FrameKind::Rotation.code()][..], &rotation.to_bytes()].concat();
-            self.send(&to, FrameKind::Rotation, frame, 0);
-        }
+        self.send_rotations(now, &to, self.author.id());
         let send = self.send(&to, FrameKind::Packet, frame, bytes);
         self.sends.insert(send, (id, recipient));
         let wait = self.backoff(attempt);
@@ -260,7 +257,7 @@ impl<D: PayloadDecoder> Router<D> {
             }
         }
         if let Ok(packet) = OutcomePacket::decode(ack.instead)
-            && packet.author() == self.author.id()
+            && self.is_own(packet.author())
         {
             self.meet_own(now, packet);
         }

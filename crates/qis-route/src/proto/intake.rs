@@ -173,7 +173,7 @@ impl<D: PayloadDecoder> Router<D> {
         }
     }
 
-    fn is_own(&self, author: AuthorId) -> bool {
+    pub(super) fn is_own(&self, author: AuthorId) -> bool {
         self.inbox.root(author) == self.inbox.root(self.author.id())
     }
 
@@ -183,8 +183,11 @@ impl<D: PayloadDecoder> Router<D> {
         let (order, id) = (packet.order(), packet.id());
         let standing = self.inbox.get(packet.domain(), self.author.id());
         let doubled = standing.is_some_and(|mine| mine.packet().order() == order && *mine.id() != id);
-        let key = self.author.identity.public_key();
-        if packet.verify(self.author.network, Some(&key)).is_err() {
+        // It may be of an earlier key of this node's, which the packet or the inbox knows.
+        let current = self.author.identity.public_key();
+        let known = Some(current).filter(|_| packet.author() == self.author.id());
+        let known = known.or_else(|| self.inbox.key(packet.author()).copied());
+        if packet.verify(self.author.network, known.as_ref()).is_err() {
             return;
         }
         if self.own.seen(order, doubled, now.wall) {
@@ -236,7 +239,10 @@ impl<D: PayloadDecoder> Router<D> {
         {
             let Parked { packet } = first.remove();
             let highest = self.inbox.highest(packet.domain(), packet.author());
-            let verdict = if highest.is_some_and(|highest| highest >= packet.order()) {
+            let retired = self.inbox.rotations().is_retired(packet.author(), packet.time(), now.wall);
+            let verdict = if retired {
+                Verdict::Refused(Refusal::RetiredKey)
+            } else if highest.is_some_and(|highest| highest >= packet.order()) {
                 Verdict::Known
             } else if packet.freshness(now.wall) == Freshness::Expired {
                 Verdict::Refused(Refusal::Expired)
@@ -292,7 +298,11 @@ impl<D: PayloadDecoder> Router<D> {
             self.send_answer(from, Place { nonce: query.nonce, index: 0, total }, None);
         }
         for (index, (_, _, author)) in (0..total).zip(found) {
+            let key = self.inbox.get(query.domain, author).map(|standing| standing.packet().author());
             self.send_answer(from, Place { nonce: query.nonce, index, total }, Some((query.domain, author)));
+            if let Some(key) = key {
+                self.send_rotations(now, from, key);
+            }
         }
         Verdict::Handled
     }
@@ -300,20 +310,27 @@ impl<D: PayloadDecoder> Router<D> {
     fn send_answer(&mut self, to: &Address, place: Place, about: Option<(DomainTag, AuthorId)>) {
         let Place { nonce, index, total } = place;
         let standing = about.and_then(|(domain, author)| self.inbox.get(domain, author));
-        let (frame, bytes, rotation) = match standing {
-            None => (Answer { nonce, index: 0, total: 0, key: None, packet: &[] }.encode(), 0, None),
+        let (frame, bytes) = match standing {
+            None => (Answer { nonce, index: 0, total: 0, key: None, packet: &[] }.encode(), 0),
             Some(standing) => {
                 let packet = standing.packet();
                 let carries_key = packet.trailer() == qis_packet::Trailer::SignatureAndKey;
                 let key = (!carries_key).then_some(*packet.key());
                 let answer = Answer { nonce, index, total, key, packet: packet.as_bytes() };
-                let rotation = self.inbox.rotations().get(packet.author()).map(RotationStatement::to_bytes);
-                (answer.encode(), packet.as_bytes().len(), rotation)
+                (answer.encode(), packet.as_bytes().len())
             }
         };
         self.send(to, FrameKind::Answer, frame, bytes);
-        if let Some(rotation) = rotation {
-            let frame = [&[FrameKind::Rotation.code()][..], &rotation].concat();
+    }
+
+    /// Says how this author's key came to be its key, to one who may know an earlier one.
+    pub(super) fn send_rotations(&mut self, now: Moment, to: &Address, author: AuthorId) {
+        let frame = |statement: &RotationStatement| {
+            [&[FrameKind::Rotation.code()][..], &statement.to_bytes()].concat()
+        };
+        let chain = self.inbox.rotations().chain(author, now.wall);
+        let frames: Vec<Vec<u8>> = chain.into_iter().map(frame).collect();
+        for frame in frames {
             self.send(to, FrameKind::Rotation, frame, 0);
         }
     }

@@ -127,7 +127,7 @@ pub enum Event {
         result: Pulled,
     },
     /// A packet of this node came back that it does not remember, so it was restored from a backup: it goes on in a new incarnation
-    /// and has emitted its standing outcomes again.
+    /// and will state its standing outcomes again, by the clock.
     IncarnationRaised,
     /// The store failed. Packets are not acknowledged until it works again.
     StoreFailed {

@@ -27,7 +27,8 @@ pub(super) struct PacketMessage<'a> {
 pub(super) struct Acknowledgement<'a> {
     pub(super) nonce: u64,
     pub(super) status: Status,
-    /// The author's packet that the receiver holds instead, when it is a newer one or another one of the same order; else empty. So an
+    /// The author's packet that the receiver holds instead, when it is a newer one or another one of the same order,
+    /// and the packet that came verifies; else empty. So an
     /// author restored from a backup notices, and believes nobody but itself: it checks its own signature.
     pub(super) instead: &'a [u8],
 }

@@ -62,12 +62,10 @@ pub enum Delivery {
 }
 
 impl Receipt {
-    /// How many recipients are known to have it.
+    /// How many recipients are known to hold it, durably.
     #[must_use]
     pub fn delivered(&self) -> usize {
-        let arrived =
-            |report: &&RecipientReport| matches!(report.delivery, Delivery::Acknowledged | Delivery::Parked);
-        self.recipients.iter().filter(arrived).count()
+        self.recipients.iter().filter(|report| report.delivery == Delivery::Acknowledged).count()
     }
 }
 
@@ -102,8 +100,8 @@ pub enum EmitError {
         /// The domain.
         domain: DomainTag,
     },
-    /// The store did not keep the packet, so it was not sent. Should the store have kept it in spite of its error, it is sent after
-    /// the next restart.
+    /// The store did not keep the packet, so it was not sent. Should the store have kept it in spite of its error, the next commit takes
+    /// it back; only if the process ends before that, it is sent after the restart.
     #[error("the store did not keep the packet")]
     Store(#[source] HostError),
     /// The store failed for good before; the node must be built again.

@@ -41,6 +41,20 @@ impl Rotations {
         self.by_new.get(&new)
     }
 
+    /// The statements that lead from an author's first key to this one, the oldest first; those so old that nothing under the earlier key
+    /// can stand any more are left out.
+    pub(super) fn chain(&self, author: AuthorId, now: Timestamp) -> Vec<&RotationStatement> {
+        let mut chain = Vec::new();
+        let mut key = author;
+        while let Some(statement) = self.by_new.get(&key).filter(|_| chain.len() <= MAX_CHAIN) {
+            chain.push(statement);
+            key = statement.old().author();
+        }
+        chain.retain(|statement| now <= retirement(statement.time()));
+        chain.reverse();
+        chain
+    }
+
     /// Takes in a statement whose signatures were checked.
     pub(super) fn insert(&mut self, statement: RotationStatement) -> Result<(), RotationRefusal> {
         let (old, new) = (statement.old().author(), statement.new_key().author());
@@ -120,6 +134,9 @@ mod tests {
         for (old, new) in [(2, 3), (1, 2), (3, 4)] {
             rotations.insert(statement(old, new)).unwrap();
         }
+        let chain = rotations.chain(key(4).author(), Timestamp::from_unix_seconds(2000));
+        let olds: Vec<AuthorId> = chain.iter().map(|statement| statement.old().author()).collect();
+        assert_eq!(olds, [key(1).author(), key(2).author(), key(3).author()]);
         for seed in 1..=4 {
             assert_eq!(rotations.root(key(seed).author()), key(1).author());
         }

@@ -99,8 +99,6 @@ pub struct Router<D: PayloadDecoder> {
     pub(super) urgent: VecDeque<Output>,
     pub(super) outputs: VecDeque<Output>,
     pub(super) nonces: Nonces,
-    /// States that this node's key follows another, for those that do not know.
-    pub(super) rotation: Option<RotationStatement>,
     counter: u64,
     commit_failures: u32,
     /// Whether the next commit waits for its timer.
@@ -154,7 +152,6 @@ impl<D: PayloadDecoder> Router<D> {
             urgent: VecDeque::new(),
             outputs: VecDeque::new(),
             nonces: Nonces::new(seed),
-            rotation: None,
             counter: 0,
             commit_failures: 0,
             commit_waits: false,
@@ -190,8 +187,9 @@ impl<D: PayloadDecoder> Router<D> {
                 if packet.author() == me {
                     self.resume(packet);
                 } else if self.inbox.root(packet.author()) == self.inbox.root(me) {
-                    // Of this node's earlier key, which it does not have any more: its standing packets are stated again.
+                    // Of this node's earlier key, which it does not have any more: what stands is stated again under the new one.
                     self.journal.stage(Operation::Delete { table, key: row.key.clone() }, None);
+                    self.restate(now);
                 } else {
                     return None;
                 }
@@ -295,7 +293,6 @@ impl<D: PayloadDecoder> Router<D> {
         for operation in rotated.map_err(|_| refuse("it must not contradict another one"))? {
             self.journal.stage(operation, None);
         }
-        self.rotation = Some(statement);
         Ok(())
     }
 

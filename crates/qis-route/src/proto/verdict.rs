@@ -61,7 +61,7 @@ refusals! {
     UnknownKey => "unknown key",
     /// The signature is not the author's for this network.
     Forged => "forged",
-    /// The key was followed by another and its time is over.
+    /// The key was followed by another before the packet was made, or its time is over; or a statement contradicts one that is known.
     RetiredKey => "retired key",
     /// Too many new packets of this author.
     AuthorRate => "author rate",
