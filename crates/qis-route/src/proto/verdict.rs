@@ -71,7 +71,7 @@ refusals! {
     TooEarly => "too early",
     /// Its content is not what the domain takes: the kind, the dimensions, the encoding.
     Payload => "payload",
-    /// It is this node's own, come back.
+    /// It is this node's own, come back. One that it does not remember makes it open a new incarnation.
     Own => "own",
     /// Nobody asked for it.
     Unsolicited => "unsolicited",
