@@ -1,5 +1,7 @@
 //! The router against a wire, a store and a clock that do what they like.
 
+#![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
 mod support;
 
 use std::num::NonZeroUsize;
@@ -608,6 +610,83 @@ fn a_pull_that_asks_again_counts_afresh() {
     assert_eq!(world.standing(1).len(), 6, "three of six were lost the first time");
     let done = |event: &Event| matches!(event, Event::Pulled { result, .. } if result.answered == 1 && result.applied == 6);
     assert!(world.hosts[1].events.iter().any(done));
+}
+
+/// A world in which host 0's outcome of value 1 is due for renewal, and its store hangs.
+fn due_for_renewal() -> World {
+    let mut world = World::new(2);
+    let now = world.now;
+    let lifetime = qis_packet::Lifetime::from_hours(3).unwrap();
+    world.hosts[0].router.emit(now, draft(1.0).lifetime(lifetime), Origin("")).unwrap();
+    world.pass(Duration::from_secs(2 * HOUR - 100));
+    world.hosts[0].hanging = true;
+    world
+}
+
+fn let_go(world: &mut World) {
+    world.pass(Duration::from_secs(300));
+    world.hosts[0].hanging = false;
+    while let Some(batch) = world.hosts[0].held.pop() {
+        world.hosts[0].apply(batch);
+        let now = world.now;
+        world.hosts[0].router.handle(now, Input::Committed(Ok(())));
+        world.settle();
+    }
+    world.pass(Duration::from_secs(HOUR));
+}
+
+#[test]
+fn a_renewal_does_not_override_what_the_host_said_since() {
+    let mut world = due_for_renewal();
+    world.emit(0, 2.0);
+    let_go(&mut world);
+    let me = world.author(0);
+    assert_eq!(world.standing(1)[&me], 2.0);
+
+    let mut world = due_for_renewal();
+    let now = world.now;
+    world.hosts[0].router.retract(now, domain(), Origin("")).unwrap();
+    let_go(&mut world);
+    assert!(world.standing(0).is_empty() && world.standing(1).is_empty());
+}
+
+#[test]
+fn a_retraction_after_a_backup_is_stated_again_until_it_counts() {
+    let mut world = World::new(2);
+    world.emit(0, 1.0);
+    world.settle();
+    let backup = world.hosts[0].rows.clone();
+    world.emit(0, 2.0);
+    world.emit(0, 3.0);
+    world.settle();
+    world.hosts[0].rows = backup;
+    world.restart(0, 0);
+    let now = world.now;
+    world.hosts[0].router.retract(now, domain(), Origin("")).unwrap();
+    world.settle();
+    // The first try at stating it again fails.
+    world.hosts[0].store = Some(HostErrorKind::Full);
+    world.pass(Duration::from_secs(5));
+    world.hosts[0].store = None;
+    world.pass(Duration::from_secs(300));
+    assert!(world.standing(1).is_empty());
+}
+
+#[test]
+fn a_purge_spares_the_place_of_what_is_on_its_way() {
+    let mut world = World::new(1);
+    let now = world.now;
+    let hour = qis_packet::Lifetime::from_hours(1).unwrap();
+    world.hosts[0].router.emit(now, draft(1.0).lifetime(hour), Origin("")).unwrap();
+    world.settle();
+    world.hosts[0].router.retract(now, domain(), Origin("")).unwrap();
+    world.pass(Duration::from_secs(HOUR + 200));
+    world.hosts[0].hanging = true;
+    world.emit(0, 2.0);
+    let_go(&mut world);
+    world.restart(0, 0);
+    let me = world.author(0);
+    assert_eq!(world.standing(0)[&me], 2.0);
 }
 
 #[test]

@@ -89,6 +89,8 @@ impl NodeBuilder {
     }
 
     /// States that the node's identity follows an earlier one of the same site: both count as one author.
+    ///
+    /// Give the latest statement; the store has the earlier ones. A site can change its key eight times, then it must begin as a new author.
     pub fn rotation(mut self, statement: RotationStatement) -> Self {
         self.rotation = Some(statement);
         self
@@ -266,7 +268,8 @@ async fn rows(store: &dyn Store, table: Table) -> Result<Vec<Row>, BuildError> {
     loop {
         // The key after the last one read is that key with a zero behind it.
         let from = rows.last().map_or_else(Vec::new, |row| [&row.key[..], &[0]].concat());
-        let page = store.range(table, &from, PAGE).await.map_err(BuildError::Store)?;
+        let range = async { store.range(table, &from, PAGE).await };
+        let page = contained(range, None).await.map_err(BuildError::Store)?;
         if page.iter().any(|row| row.key < from) {
             let error = HostError::new(HostErrorKind::Corrupt, "rows below the key that was asked for");
             return Err(BuildError::Store(error));

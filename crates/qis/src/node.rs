@@ -10,7 +10,7 @@ use futures_channel::oneshot;
 use futures_util::task::AtomicWaker;
 use qis_fingerprint::{Embedder, Fingerprint};
 use qis_packet::{AuthorId, DomainTag, Opening, OutcomePacket, Timestamp};
-use qis_route::proto::{EmissionId, PullId, Pulled, Receipt, Router, Stats, Verdict};
+use qis_route::proto::{EmissionId, PullId, Pulled, Receipt, Refusal, Router, Stats, Verdict};
 use qis_route::{Address, Clock, Directory, Store, Transport};
 use qis_synth::evidence::Evidence;
 
@@ -139,6 +139,12 @@ impl Node {
         if core.router.announced(domain.tag).is_none() {
             core.router.announce(now, domain.tag, neutral_fingerprint(domain)?);
         }
+        // What was emitted before and is on its way to the store is older than this.
+        for (of, change) in core.pending.values_mut() {
+            if *of == domain.tag {
+                *change = OwnChange::None;
+            }
+        }
         core.change_own(domain.tag, OwnChange::Observed(outcome));
         drop(core);
         self.inner.wake.wake();
@@ -146,7 +152,7 @@ impl Node {
     }
 
     /// Withdraws this node's standing outcome of a domain: here, at the nodes most similar to it, and at all who ask for the domain's
-    /// packets later.
+    /// packets later. An emission that is not durable yet is not withdrawn; await it, or its [`queue`](Emit::queue), first.
     pub fn retract(&self, domain: impl AsRef<str>) -> Retract {
         Retract::new(self.clone(), domain.as_ref().to_owned())
     }
@@ -164,7 +170,12 @@ impl Node {
     #[expect(clippy::must_use_candidate, reason = "a listener that ignores the verdict is right")]
     pub fn receive(&self, from: &Address, frame: &[u8]) -> Verdict {
         let now = self.inner.clock.now();
-        let verdict = self.inner.lock().router.receive(now, from, frame);
+        let mut core = self.inner.lock();
+        if core.stopping {
+            return Verdict::Refused(Refusal::Busy);
+        }
+        let verdict = core.router.receive(now, from, frame);
+        drop(core);
         self.inner.wake.wake();
         verdict
     }
@@ -172,7 +183,8 @@ impl Node {
     /// Listens to what happens in the node from now on.
     #[must_use]
     pub fn subscribe(&self) -> Events {
-        self.inner.lock().listeners.add()
+        let mut core = self.inner.lock();
+        if core.stopping { Listeners::default().add() } else { core.listeners.add() }
     }
 
     /// Drives the node until it is shut down: sends, looks up, commits, keeps time. Spawn it once.

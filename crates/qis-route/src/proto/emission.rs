@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use qis_packet::{DomainTag, Draft, FrameKind, OutcomePacket, PacketId, Payload, SKEW_SECONDS, Timestamp};
+use qis_packet::{DomainTag, Draft, FrameKind, OutcomePacket, Payload, SKEW_SECONDS, Timestamp};
 
 use super::message::{Acknowledgement, PacketMessage, Status};
 use super::outbox::{Emission, Phase, Recipient};
@@ -76,6 +76,7 @@ impl<D: PayloadDecoder> Router<D> {
         let fingerprint = standing.packet().fingerprint().clone();
         let retraction = standing.content().is_none();
         self.inbox.place(standing);
+        self.restate.remove(&domain);
         if !retraction {
             self.announce(now, domain, fingerprint);
             self.set_renewal(now, domain);
@@ -176,7 +177,7 @@ impl<D: PayloadDecoder> Router<D> {
         let packet = emission.packet.as_bytes();
         let message = PacketMessage { nonce: one.nonce, key: one.with_key.then_some(key), packet };
         let (frame, bytes) = (message.encode(), packet.len());
-        self.send_rotations(now, &to, self.author.id());
+        self.send_rotations(now, &to, self.author.id(), false);
         let send = self.send(&to, FrameKind::Packet, frame, bytes);
         self.sends.insert(send, (id, recipient));
         let wait = self.backoff(attempt);
@@ -273,11 +274,14 @@ impl<D: PayloadDecoder> Router<D> {
         })
     }
 
-    /// Sees to it that all own standing outcomes are stated again, soon: somebody holds packets of this node that it does not know of.
+    /// Sees to it that all that stands of this node is stated again, soon, retractions too: somebody holds packets of it that it does not
+    /// know of.
     ///
     /// By the clock and not at once, so that nobody can make this node send by sending to it.
     pub(super) fn restate(&mut self, now: Moment) {
-        let domains: Vec<DomainTag> = self.emitted(now.wall).map(OutcomePacket::domain).collect();
+        let me = self.author.id();
+        let domains: Vec<DomainTag> =
+            self.inbox.domains().filter(|domain| self.inbox.get(*domain, me).is_some()).collect();
         if domains.is_empty() {
             return;
         }
@@ -288,25 +292,28 @@ impl<D: PayloadDecoder> Router<D> {
         self.restate.extend(domains);
     }
 
+    /// States again what is still to be; a domain is done when something newer of this node stands in it, durably.
     pub(super) fn restate_due(&mut self, now: Moment) {
         self.restated = Some(now.elapsed);
-        for domain in std::mem::take(&mut self.restate) {
-            let Some(standing) = self.inbox.get(domain, self.author.id()) else { continue };
-            if standing.content().is_some() {
-                let (draft, id) = (Draft::renewal(standing.packet()), *standing.id());
-                if !self.renew(now, draft, id) {
-                    self.restate.insert(domain);
-                }
-            }
+        for domain in self.restate.clone() {
+            self.renew(now, domain);
         }
         if !self.restate.is_empty() {
             self.timers.set(now.elapsed.saturating_add(RENEW_PAUSE), Timer::Restate);
         }
     }
 
-    /// States an outcome again; `false` when a full queue or a broken store, reported where it happened, did not let it.
-    fn renew(&mut self, now: Moment, draft: Draft, id: PacketId) -> bool {
-        self.emit(now, draft, Origin(&format!("renewal of {id}"))).is_ok()
+    /// States what stands once more, unless the host has said something newer that is on its way to the store. A full queue or a broken
+    /// store has been reported where it happened; the clock tries again.
+    fn renew(&mut self, now: Moment, domain: DomainTag) {
+        if self.unapplied.values().any(|own| own.packet().domain() == domain) {
+            return;
+        }
+        let Some(standing) = self.inbox.get(domain, self.author.id()) else { return };
+        let (packet, id) = (standing.packet(), standing.id());
+        let origin = format!("renewal of {id}");
+        let draft = Draft::renewal(packet);
+        let _ = self.emit(now, draft, Origin(&origin));
     }
 
     /// Sees to it that the clock looks at this node's standing packet of a domain. There is one timer for each domain, however often it emits.
@@ -329,8 +336,7 @@ impl<D: PayloadDecoder> Router<D> {
         let wrong = packet.time() > now.wall.saturating_add(SKEW_SECONDS);
         let left = if wrong { 0 } else { due.seconds_since(now.wall) };
         if left == 0 {
-            let (draft, id) = (Draft::renewal(packet), packet.id());
-            self.renew(now, draft, id);
+            self.renew(now, domain);
         }
         // Emitting has set the timer again already.
         if self.renewals.insert(domain) {

@@ -101,7 +101,7 @@ impl<C: Clone> Inbox<C> {
             standing: BTreeMap::new(),
             authors: BTreeMap::new(),
             keys: BTreeMap::new(),
-            rotations: Rotations::default(),
+            rotations: Rotations::new(authors_per_domain),
         }
     }
 
@@ -211,12 +211,16 @@ impl<C: Clone> Inbox<C> {
         Some(())
     }
 
-    /// Drops what need not be remembered any more; returns the changes to the store.
-    pub(super) fn purge(&mut self, now: Timestamp) -> Vec<Operation> {
+    /// Drops what need not be remembered any more, but for places that something is on its way to; returns the changes to the store.
+    pub(super) fn purge(
+        &mut self,
+        now: Timestamp,
+        awaited: impl Fn(DomainTag, AuthorId) -> bool,
+    ) -> Vec<Operation> {
         let over: Vec<_> = self
             .standing
             .iter()
-            .filter(|(_, standing)| standing.keep_until < now)
+            .filter(|(at, standing)| standing.keep_until < now && !awaited(at.0, at.1))
             .map(|(&at, _)| at)
             .collect();
         self.keys.retain(|_, (_, keep_until)| *keep_until >= now);

@@ -301,7 +301,7 @@ impl<D: PayloadDecoder> Router<D> {
             let key = self.inbox.get(query.domain, author).map(|standing| standing.packet().author());
             self.send_answer(from, Place { nonce: query.nonce, index, total }, Some((query.domain, author)));
             if let Some(key) = key {
-                self.send_rotations(now, from, key);
+                self.send_rotations(now, from, key, true);
             }
         }
         Verdict::Handled
@@ -324,13 +324,18 @@ impl<D: PayloadDecoder> Router<D> {
     }
 
     /// Says how this author's key came to be its key, to one who may know an earlier one.
-    pub(super) fn send_rotations(&mut self, now: Moment, to: &Address, author: AuthorId) {
+    ///
+    /// In an answer they come out of the asker's share of frames, as the answers do.
+    pub(super) fn send_rotations(&mut self, now: Moment, to: &Address, author: AuthorId, answering: bool) {
         let frame = |statement: &RotationStatement| {
             [&[FrameKind::Rotation.code()][..], &statement.to_bytes()].concat()
         };
         let chain = self.inbox.rotations().chain(author, now.wall);
         let frames: Vec<Vec<u8>> = chain.into_iter().map(frame).collect();
         for frame in frames {
+            if answering && !self.peers.allow(now.elapsed, to) {
+                return;
+            }
             self.send(to, FrameKind::Rotation, frame, 0);
         }
     }
@@ -372,7 +377,14 @@ impl<D: PayloadDecoder> Router<D> {
         let Some((old, new)) = RotationStatement::claimed_authors(body) else {
             return Verdict::Refused(Refusal::Malformed);
         };
-        // Strangers can't fill the table, nor have signatures checked for nothing.
+        if self.inbox.rotations().get(new).is_some_and(|known| known.to_bytes() == body) {
+            return Verdict::Handled;
+        }
+        // What is on its way to the store goes to a place that the statement would move.
+        if !self.unapplied.is_empty() && (self.is_own(old) || self.is_own(new)) {
+            return Verdict::Refused(Refusal::Busy);
+        }
+        // Only who names a known author has signatures checked, at the rate of its address.
         if !self.inbox.is_known(old) && !self.inbox.is_known(new) {
             return Verdict::Refused(Refusal::UnknownKey);
         }

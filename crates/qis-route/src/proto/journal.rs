@@ -56,7 +56,8 @@ impl<E> Journal<E> {
             }
             _ => false,
         };
-        match self.staged.changes.iter_mut().find(same) {
+        // After a failure there may be two: the last one counts.
+        match self.staged.changes.iter_mut().rev().find(same) {
             Some(earlier) => earlier.operation = operation,
             None => self.stage(operation, None),
         }

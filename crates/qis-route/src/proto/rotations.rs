@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use qis_packet::{AuthorId, Lifetime, RotationStatement, SKEW_SECONDS, Timestamp};
 
-const MAX_STATEMENTS: usize = 1024;
 /// The longest chain of keys of one author, so that one author can't fill the table.
 const MAX_CHAIN: usize = 8;
 
 /// Statements that one key follows another, as chains from an author's first key to its last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Rotations {
+    /// As many authors as a domain has places: who fills this needs as many keys as for those.
+    max_chains: usize,
     by_new: BTreeMap<AuthorId, RotationStatement>,
     successors: BTreeMap<AuthorId, AuthorId>,
 }
@@ -25,6 +26,10 @@ pub(super) enum RotationRefusal {
 }
 
 impl Rotations {
+    pub(super) const fn new(max_chains: usize) -> Self {
+        Self { max_chains, by_new: BTreeMap::new(), successors: BTreeMap::new() }
+    }
+
     /// The id under which all keys of an author count: that of the first of its chain.
     pub(super) fn root(&self, author: AuthorId) -> AuthorId {
         let mut root = author;
@@ -70,7 +75,10 @@ impl Rotations {
             root == first || root == last
         };
         let chain = self.by_new.values().filter(of_chain).count();
-        if self.by_new.len() >= MAX_STATEMENTS || chain >= MAX_CHAIN {
+        // The first statement of each chain follows a key that follows none.
+        let is_first = |one: &&RotationStatement| !self.by_new.contains_key(&one.old().author());
+        let full = chain == 0 && self.by_new.values().filter(is_first).count() >= self.max_chains;
+        if full || chain >= MAX_CHAIN {
             return Err(RotationRefusal::Full);
         }
         self.successors.insert(old, new);
@@ -130,7 +138,7 @@ mod tests {
 
     #[test]
     fn chains_have_one_root_in_any_order_of_learning() {
-        let mut rotations = Rotations::default();
+        let mut rotations = Rotations::new(2);
         for (old, new) in [(2, 3), (1, 2), (3, 4)] {
             rotations.insert(statement(old, new)).unwrap();
         }
@@ -144,7 +152,7 @@ mod tests {
 
     #[test]
     fn forks_merges_and_circles_are_refused() {
-        let mut rotations = Rotations::default();
+        let mut rotations = Rotations::new(2);
         rotations.insert(statement(1, 2)).unwrap();
         for (old, new) in [(1, 3), (3, 2), (2, 1)] {
             assert_eq!(rotations.insert(statement(old, new)), Err(RotationRefusal::Taken), "{old} to {new}");
@@ -153,17 +161,19 @@ mod tests {
 
     #[test]
     fn one_author_does_not_fill_the_table() {
-        let mut rotations = Rotations::default();
+        let mut rotations = Rotations::new(2);
         for old in 1..9 {
             rotations.insert(statement(old, old + 1)).unwrap();
         }
         assert_eq!(rotations.insert(statement(9, 10)), Err(RotationRefusal::Full));
         rotations.insert(statement(20, 21)).unwrap();
+        assert_eq!(rotations.insert(statement(30, 31)), Err(RotationRefusal::Full), "two authors are here");
+        rotations.insert(statement(21, 22)).unwrap();
     }
 
     #[test]
     fn chains_are_forgotten_as_a_whole_and_only_when_nobody_is_left() {
-        let mut rotations = Rotations::default();
+        let mut rotations = Rotations::new(2);
         rotations.insert(statement(1, 2)).unwrap();
         rotations.insert(statement(2, 3)).unwrap();
         let late = Timestamp::from_unix_seconds(100 * 24 * 3600);

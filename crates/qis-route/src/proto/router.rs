@@ -518,7 +518,10 @@ impl<D: PayloadDecoder> Router<D> {
         if now.wall > before.wall.saturating_add(passed.saturating_add(SKEW_SECONDS)) {
             return;
         }
-        for operation in self.inbox.purge(now.wall) {
+        let me = self.inbox.root(self.author.id());
+        let coming: BTreeSet<DomainTag> = self.unapplied.values().map(|own| own.packet().domain()).collect();
+        let awaited = |domain, author| author == me && coming.contains(&domain);
+        for operation in self.inbox.purge(now.wall, awaited) {
             self.journal.stage(operation, None);
         }
     }

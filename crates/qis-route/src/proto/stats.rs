@@ -10,7 +10,7 @@ use super::{Refusal, Verdict};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Outcomes this node emitted, renewals included.
+    /// Emissions this node began, renewals included.
     pub emissions: u64,
     /// Packets handed to the transport, repeats and answers included.
     pub packets_sent: u64,

@@ -16,7 +16,7 @@ pub enum Verdict {
     Retracted,
     /// An acknowledgement, query, answer or statement that was acted upon.
     Handled,
-    /// Nothing; the state is as it was, but for the count.
+    /// Nothing; the state is as it was, but for the count, and for what [`Refusal::Own`] says.
     Refused(Refusal),
 }
 
