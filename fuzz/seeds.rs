@@ -16,9 +16,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         fs::write(folder.join(name), bytes)
     };
 
-    let raw = encode(&[0.5, -1.25, 3.0], 64)?;
+    let raw = encode(&[0.5, -1.25, 3.0], 64, 0)?;
     write("codec", "raw", &[&[raw.mode().code(), 3, 0][..], raw.bytes()].concat())?;
     write("codec", "empty", &[0, 3, 0])?;
+    let trellis = encode(&[0.5, -1.25, 3.0, 0.0, 7.5, -2.0, 0.125, 0.0], 16, 0)?;
+    write("codec", "trellis", &[&[trellis.mode().code(), 8, 0][..], trellis.bytes()].concat())?;
 
     let seal = |trailer| Seal {
         identity: &IDENTITIES[1],

@@ -26,8 +26,8 @@ fn deltas(criterion: &mut Criterion) {
             .map(|peer| (0..dims).map(|i| (f32::from(peer) + 1.0) / (i as f32 + 1.0)).collect())
             .collect();
         let decode = |vector: &Vec<f32>| {
-            let encoded = qis_codec::encode(vector, 4 * dims).unwrap();
-            qis_codec::decode(encoded.mode(), dims, encoded.bytes()).unwrap()
+            let encoded = qis_codec::encode(vector, 4 * dims, 0).unwrap();
+            qis_codec::decode(encoded.mode(), dims, encoded.bytes(), 0).unwrap()
         };
         let contents = vectors.iter().map(|vector| Content::Delta(Arc::new(decode(vector))));
         let samples = Samples::new((0..PEERS).zip(contents).map(|(i, content)| sample(i, content)).collect());

@@ -38,7 +38,7 @@ fuzz_target!(|data: &[u8]| {
         let confidence = Confidence::from_byte(input.byte());
         let support = Support::from_byte(input.byte());
         let content = if vectors {
-            decode(Mode::Raw, 3, &input.array::<12>()).ok().map(Arc::new).map(Content::Delta)
+            decode(Mode::Raw, 3, &input.array::<12>(), 0).ok().map(Arc::new).map(Content::Delta)
         } else {
             let mut bytes = input.take(EvidenceSummary::encoded_len(own.family(), 3)).to_vec();
             bytes.resize(EvidenceSummary::encoded_len(own.family(), 3), 0);

@@ -76,9 +76,9 @@ fn round_trip(records: &[f64], outcomes: &[f64], text: &str) -> Result<Vec<f64>,
     let samples = Samples::new(alloc::vec![sample])?;
     let synthesis = EmpiricalBayes::default().synthesize(&Own::evidence(&own), &samples)?;
 
-    let coded = encode(&[0.5, -1.5], 64)?;
+    let coded = encode(&[0.5, -1.5], 64, 0)?;
     let mut estimate = synthesis.estimate;
-    decode(coded.mode(), 2, coded.bytes())?.add_scaled(0.5, estimate.get_mut(..2).unwrap_or_default())?;
+    decode(coded.mode(), 2, coded.bytes(), 0)?.add_scaled(0.5, estimate.get_mut(..2).unwrap_or_default())?;
     Ok(estimate)
 }
 

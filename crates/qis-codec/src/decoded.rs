@@ -3,21 +3,23 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::DimsMismatch;
+use crate::dither;
 
 /// A decoded vector, in the form that is cheapest to add up again and again.
 ///
-/// A receiver decodes once, when the bytes arrive, and synthesises from this.
+/// A receiver decodes once, when the bytes arrive, and synthesises from this. In the trellis mode it holds integers and one scale;
+/// a coordinate is their product, exact in `f64`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
-    dims: usize,
-    form: Form,
+    pub(crate) dims: usize,
+    pub(crate) form: Form,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Form {
+pub(crate) enum Form {
     Zero,
     Real(Vec<f32>),
+    Scaled { integers: Vec<i32>, scale: f64 },
 }
 
 impl Decoded {
@@ -29,30 +31,25 @@ impl Decoded {
         Self { dims: values.len(), form: Form::Real(values) }
     }
 
+    pub(crate) fn scaled(integers: Vec<i32>, step: u16) -> Self {
+        Self { dims: integers.len(), form: Form::Scaled { integers, scale: scale(step) } }
+    }
+
     /// The number of coordinates.
     #[must_use]
     pub const fn dims(&self) -> usize {
         self.dims
     }
 
-    /// Adds `weight` times this vector to `sum`, coordinate by coordinate, in order.
+    /// The integers and the scale of a vector in the trellis mode; `None` for the other modes.
     ///
-    /// # Errors
-    ///
-    /// If `sum` has another number of coordinates; it is unchanged then.
-    pub fn add_scaled(&self, weight: f64, sum: &mut [f64]) -> Result<(), DimsMismatch> {
-        if sum.len() != self.dims {
-            return Err(DimsMismatch { expected: self.dims, actual: sum.len() });
-        }
+    /// Each coordinate is its integer times the scale. The scale has eight significant bits and an integer at most 31, so that the product is exact.
+    #[must_use]
+    pub fn integers(&self) -> Option<(&[i32], f64)> {
         match &self.form {
-            Form::Zero => {}
-            Form::Real(values) => {
-                for (total, value) in sum.iter_mut().zip(values) {
-                    *total += weight * f64::from(*value);
-                }
-            }
+            Form::Scaled { integers, scale } => Some((integers, *scale)),
+            Form::Zero | Form::Real(_) => None,
         }
-        Ok(())
     }
 
     /// The coordinates.
@@ -61,6 +58,12 @@ impl Decoded {
         match &self.form {
             Form::Zero => vec![0.0; self.dims],
             Form::Real(values) => values.iter().map(|&value| f64::from(value)).collect(),
+            Form::Scaled { integers, scale } => integers.iter().map(|&m| f64::from(m) * scale).collect(),
         }
     }
+}
+
+/// The scale of the decoded integers at a step, a bfloat16.
+pub(crate) fn scale(step: u16) -> f64 {
+    f64::from(f32::from_bits(u32::from(step) << 16)) / f64::from(1 << dither::BITS)
 }

@@ -26,6 +26,12 @@ pub enum EncodeError {
         /// Bytes there were.
         budget: usize,
     },
+    /// One coordinate is more than 131,072 times the root mean square of the others that are not zero, which would be lost beside it.
+    #[error("coordinate {index} would swamp the others")]
+    Outlier {
+        /// The coordinate.
+        index: usize,
+    },
 }
 
 /// Why bytes are not a vector. The sender's fault.
@@ -57,6 +63,24 @@ pub enum DecodeError {
     /// A zero vector was written in a mode other than [`Mode::Empty`].
     #[error("a zero vector must be written in the empty mode")]
     ZeroNotEmpty,
+    /// The bytes are not those of a vector with these coordinates and this seed in the trellis mode.
+    #[error("the bytes are no vector of this length in the trellis mode")]
+    Malformed,
+}
+
+/// Why a vector was not added to a sum. The sum is unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccumulateError {
+    /// The sum has another number of coordinates. The caller's fault.
+    #[error(transparent)]
+    Dims(#[from] DimsMismatch),
+    /// The bytes are not a vector. The sender's fault.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// A weighted coordinate is too large for a fixed-point sum, or the weight is not finite.
+    #[error("a weighted coordinate is too large for a fixed-point sum")]
+    Range,
 }
 
 /// Two vectors that should be of one length are not.

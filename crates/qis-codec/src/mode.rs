@@ -10,6 +10,9 @@ pub enum Mode {
     Empty,
     /// Little-endian `f32`, four bytes a coordinate.
     Raw,
+    /// Dithered, quantised along a trellis and entropy coded: any number of bytes from
+    /// [`MIN_TRELLIS_BYTES`](crate::MIN_TRELLIS_BYTES) up, with a loss.
+    Trellis,
 }
 
 impl Mode {
@@ -19,6 +22,7 @@ impl Mode {
         match self {
             Self::Empty => 0,
             Self::Raw => 1,
+            Self::Trellis => 2,
         }
     }
 
@@ -28,6 +32,7 @@ impl Mode {
         match code {
             0 => Some(Self::Empty),
             1 => Some(Self::Raw),
+            2 => Some(Self::Trellis),
             _ => None,
         }
     }

@@ -7,6 +7,7 @@ use qis_codec::{EncodeError, MAX_DIMS, Mode};
 use qis_fingerprint::Fingerprint;
 
 use crate::identity::signed_message;
+use crate::packet::dither_seed;
 use crate::provenance::Subject;
 use crate::wire::{Body, CONTEXT};
 use crate::{
@@ -105,11 +106,24 @@ impl Draft {
     }
 
     /// The outcome of a packet once more, to be sealed with a later order and time: its author stands by it.
+    ///
+    /// A delta in the trellis mode is decoded and encoded anew, since its bytes mean something in their own packet only. Each time adds
+    /// the error of one encoding, with mean zero; an author that still has the values does better to make a new draft of them.
     pub fn renewal(packet: &OutcomePacket) -> Self {
+        let payload = packet.payload();
+        let content = match payload {
+            Payload::Delta { mode: Mode::Trellis, .. } => match packet.delta() {
+                #[expect(clippy::cast_possible_truncation, reason = "the codec takes single precision")]
+                Some(Ok(delta)) => Content::Delta(delta.to_vec().iter().map(|&value| value as f32).collect()),
+                // What nobody can decode can't be said again; `seal` reports that there is no vector.
+                _ => Content::Delta(Vec::new()),
+            },
+            _ => Content::Payload(payload.clone()),
+        };
         Self {
             domain: packet.domain(),
             fingerprint: packet.fingerprint().clone(),
-            content: Content::Payload(packet.payload().clone()),
+            content,
             lifetime: packet.lifetime(),
             confidence: packet.confidence(),
             support: packet.support(),
@@ -245,6 +259,7 @@ impl Draft {
 
 /// Encodes a delta into what is left of the packet's bytes, to the byte.
 fn fit_delta(body: &mut Body, values: &[f32]) -> Result<Payload, PacketError> {
+    let seed = dither_seed(&body.author, body.order);
     let dims = u16::try_from(values.len())
         .map_err(|_| PacketError::Delta(EncodeError::Dims { dims: values.len() }))?;
     let delta = |mode, bytes| Payload::Delta { mode, dims, bytes };
@@ -253,7 +268,7 @@ fn fit_delta(body: &mut Body, values: &[f32]) -> Result<Payload, PacketError> {
     // The length of the payload is a varint: one byte up to 127, two beyond. One is in `empty` already.
     let left = MAX_PACKET_BYTES.saturating_sub(empty);
     let budget = if left > 127 { left - 1 } else { left };
-    match qis_codec::encode(values, budget) {
+    match qis_codec::encode(values, budget, seed) {
         Ok(encoded) => Ok(delta(encoded.mode(), encoded.into_bytes())),
         Err(EncodeError::Budget { needed, .. }) => {
             let overhead = empty + usize::from(needed > 127);

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Deref;
 
+use qis_codec::{Decoded, Mode};
 use qis_fingerprint::Fingerprint;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -28,6 +29,18 @@ pub struct OutcomePacket {
     bytes: Vec<u8>,
     body_len: usize,
     body: Body,
+}
+
+/// `SHA-256("qis/dither/1" | author | incarnation u32 LE | sequence u32 LE)[..8]`, little-endian.
+pub(crate) fn dither_seed(author: &AuthorId, order: Order) -> u64 {
+    let hash: [u8; 32] = Sha256::new()
+        .chain_update(b"qis/dither/1")
+        .chain_update(author.as_bytes())
+        .chain_update(order.incarnation.to_le_bytes())
+        .chain_update(order.sequence.to_le_bytes())
+        .finalize()
+        .into();
+    u64::from_le_bytes(hash.first_chunk().copied().unwrap_or_default())
 }
 
 /// A packet whose signature was checked against its author's key, in one network.
@@ -118,6 +131,27 @@ impl OutcomePacket {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The seed of the dither of this packet's delta; author and order make it, so that no two packets share it.
+    #[must_use]
+    pub fn dither_seed(&self) -> u64 {
+        dither_seed(&self.body.author, self.body.order)
+    }
+
+    /// Decodes the delta in this packet; `None` for other payloads.
+    ///
+    /// # Errors
+    ///
+    /// The codec's, when the bytes are not a vector.
+    #[must_use]
+    pub fn delta(&self) -> Option<Result<Decoded, qis_codec::DecodeError>> {
+        // Only the trellis mode has a dither, and a hash for nothing is still a hash.
+        let seed = match self.body.payload {
+            Payload::Delta { mode: Mode::Trellis, .. } => self.dither_seed(),
+            _ => 0,
+        };
+        self.body.payload.delta(seed)
     }
 
     /// The id of the packet.

@@ -49,15 +49,18 @@ impl Payload {
         }
     }
 
-    /// Decodes a delta; `None` for other payloads.
+    /// Decodes a delta; `None` for other payloads. The seed is the packet's
+    /// [`dither_seed`](crate::OutcomePacket::dither_seed); [`OutcomePacket::delta`](crate::OutcomePacket::delta) does both.
     ///
     /// # Errors
     ///
     /// The codec's, when the bytes are not a vector in its canonical form.
     #[must_use]
-    pub fn delta(&self) -> Option<Result<Decoded, qis_codec::DecodeError>> {
+    pub fn delta(&self, seed: u64) -> Option<Result<Decoded, qis_codec::DecodeError>> {
         match self {
-            Self::Delta { mode, dims, bytes } => Some(qis_codec::decode(*mode, usize::from(*dims), bytes)),
+            Self::Delta { mode, dims, bytes } => {
+                Some(qis_codec::decode(*mode, usize::from(*dims), bytes, seed))
+            }
             Self::Evidence { .. } | Self::Retraction => None,
         }
     }

@@ -80,7 +80,7 @@ fn a_packet_comes_back_as_it_was() {
     assert_eq!(read.lifetime().hours(), 5);
     assert_eq!(read.lineage(), Some(&lineage));
     assert_eq!(read.extensions().iter().next(), Some((7, &b"later"[..])));
-    assert_eq!(read.payload().delta().unwrap().unwrap().to_vec(), [1.0, -2.0]);
+    assert_eq!(read.delta().unwrap().unwrap().to_vec(), [1.0, -2.0]);
     assert_eq!(read.freshness(Timestamp::from_unix_seconds(TIME)), Freshness::Fresh);
     let verified = read.verify(network(), None).unwrap();
     assert_eq!(*verified.key(), identity().public_key());
@@ -179,10 +179,11 @@ fn a_longer_varint_for_the_same_number_is_refused() {
 fn what_does_not_fit_is_refused_with_the_sizes() {
     let overhead = seal(delta(&[1.0])).unwrap().as_bytes().len() - 4;
     let most = (MAX_PACKET_BYTES - overhead - 1) / 4;
-    assert!(seal(delta(&vec![1.0; most])).unwrap().as_bytes().len() <= MAX_PACKET_BYTES);
-    let error = seal(delta(&vec![1.0; most + 1])).unwrap_err();
-    let needed = overhead + 1 + 4 * (most + 1);
-    assert_eq!(error, PacketError::TooLarge { needed, limit: 512, overhead: overhead + 1 });
+    for (dims, expected) in [(most, qis_codec::Mode::Raw), (most + 1, qis_codec::Mode::Trellis)] {
+        let packet = seal(delta(&vec![1.0; dims])).unwrap();
+        assert!(packet.as_bytes().len() <= MAX_PACKET_BYTES);
+        assert!(matches!(packet.payload(), Payload::Delta { mode, .. } if *mode == expected));
+    }
 
     let schema = DomainTag::with_schema("heart", [1; 4]).unwrap();
     let evidence = |len| seal(Draft::evidence(schema, fingerprint(8), 3, vec![1; len]));
@@ -207,6 +208,32 @@ fn bad_content_is_refused_with_its_reason() {
     let lineage = Lineage::of(1, &[PacketId::from_bytes([1; 32])]).unwrap();
     let derived = Draft::retraction(domain(), fingerprint(8)).derived_from(lineage);
     assert_eq!(seal(derived), Err(PacketError::DerivedRetraction));
+}
+
+#[test]
+fn a_delta_that_is_too_long_is_fitted_to_the_bytes_left() {
+    let values: Vec<f32> = (0..512_u16).map(|i| f32::from(i * 37 % 101) - 50.0).collect();
+    let at = |sequence| {
+        let order = Order { incarnation: 5, sequence };
+        seal_with(delta(&values), Trailer::SignatureAndKey, order, TIME).unwrap()
+    };
+    let error = |packet: &OutcomePacket| {
+        let decoded = packet.delta().unwrap().unwrap().to_vec();
+        let squares = decoded.iter().zip(&values).map(|(y, &x)| (y - f64::from(x)).powi(2));
+        squares.sum::<f64>() / values.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>()
+    };
+    let packet = at(1);
+    assert!((MAX_PACKET_BYTES - 1..=MAX_PACKET_BYTES).contains(&packet.as_bytes().len()));
+    let read = OutcomePacket::decode(packet.as_bytes()).unwrap();
+    assert!(matches!(read.payload(), Payload::Delta { mode: qis_codec::Mode::Trellis, dims: 512, .. }));
+    assert!(error(&read) < 0.02, "{}", error(&read));
+    assert_ne!(at(2).payload(), packet.payload());
+
+    // A renewal has another place in the order, so another dither, and still says the same.
+    let order = Order { incarnation: 5, sequence: 9 };
+    let renewed = seal_with(Draft::renewal(&read), Trailer::SignatureAndKey, order, TIME + 1).unwrap();
+    assert_ne!(renewed.payload(), packet.payload());
+    assert!(error(&renewed) < 0.04, "{}", error(&renewed));
 }
 
 #[test]
@@ -308,7 +335,7 @@ proptest! {
             }
             if let Ok(read) = OutcomePacket::decode(&bytes) {
                 prop_assert_eq!(read.as_bytes(), &bytes[..]);
-                let _ = read.payload().delta();
+                let _ = read.delta();
                 let same = bytes == packet.as_bytes();
                 let verified = read.verify(network(), Some(&identity().public_key())).is_ok();
                 prop_assert!(same || !verified);

@@ -78,7 +78,7 @@ pub(crate) fn sample(author: u8, confidence: f64, content: Content) -> Sample {
 
 /// A plain vector, as it is received.
 pub(crate) fn delta(author: u8, confidence: f64, values: &[f32]) -> Sample {
-    let encoded = qis_codec::encode(values, 512).unwrap();
-    let decoded = qis_codec::decode(encoded.mode(), values.len(), encoded.bytes()).unwrap();
+    let encoded = qis_codec::encode(values, 512, 0).unwrap();
+    let decoded = qis_codec::decode(encoded.mode(), values.len(), encoded.bytes(), 0).unwrap();
     sample(author, confidence, Content::Delta(Arc::new(decoded)))
 }

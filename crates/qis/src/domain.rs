@@ -185,7 +185,7 @@ impl PayloadDecoder for Domains {
         match (&domain.kind, payload) {
             (Kind::Delta { dims }, Payload::Delta { .. }) => {
                 dims_are(*dims)?;
-                let delta = payload.delta().ok_or(kind("deltas"))?;
+                let delta = packet.delta().ok_or(kind("deltas"))?;
                 let delta = delta.map_err(|error| PayloadRefusal::Malformed(error.to_string()))?;
                 Ok(Content::Delta(Arc::new(delta)))
             }

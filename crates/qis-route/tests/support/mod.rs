@@ -49,7 +49,7 @@ impl PayloadDecoder for Vectors {
         if actual != DIMS {
             return Err(PayloadRefusal::Dims { expected: DIMS, actual });
         }
-        let delta = packet.payload().delta().unwrap();
+        let delta = packet.delta().unwrap();
         delta.map(|delta| delta.to_vec()).map_err(|error| PayloadRefusal::Malformed(error.to_string()))
     }
 }
