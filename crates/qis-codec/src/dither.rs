@@ -8,9 +8,9 @@
 //! The offsets are drawn from a counter, so that both sides know them from the seed: word *i* is `h(h(lo + i) ^ hi)`, where `lo` and
 //! `hi` are the halves of the seed and `h` is lowbias32 of Chris Wellons' hash prospector. One word serves two coordinates.
 
-/// Bits of the dither. On a grid of 8 bits a bias shows in the mean of 10,000 equal vectors, on this one it does not; 16 would leave
-/// the decoded integers too little of an `i32`.
-pub(crate) const BITS: u32 = 12;
+/// Bits of the dither. In the mean of 10,000 equal vectors 9, 10, 12 and 16 bits measure alike, and 8 bits 5 % worse; 9 leave the decoded
+/// integers room for the finest steps in an `i32`.
+pub(crate) const BITS: u32 = 9;
 
 /// Half of a step in units of the decoded integers.
 pub(crate) const HALF: i32 = 1 << (BITS - 1);

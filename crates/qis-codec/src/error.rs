@@ -26,7 +26,7 @@ pub enum EncodeError {
         /// Bytes there were.
         budget: usize,
     },
-    /// One coordinate is more than 131,072 times the root mean square of the others that are not zero, which would be lost beside it.
+    /// One coordinate is more than 524,288 times the root mean square of the others that are not zero, which would be lost beside it.
     #[error("coordinate {index} would swamp the others")]
     Outlier {
         /// The coordinate.

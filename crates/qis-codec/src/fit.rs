@@ -23,7 +23,7 @@ const LAST_STEP: u16 = 0x7f7f;
 const STEPS_PER_OCTAVE: f64 = 128.0;
 
 /// The largest coordinate is at most this many steps, half of what the decoder accepts.
-pub(crate) const MAX_STEPS: f64 = 131_072.0;
+pub(crate) const MAX_STEPS: f64 = 524_288.0;
 
 /// The coarsest step, in largest coordinates: none of 4,096 coordinates is likely to round to anything but zero then.
 const COARSEST: f64 = 16_384.0;

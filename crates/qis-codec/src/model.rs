@@ -26,8 +26,8 @@ pub(crate) const FIRST_SINGLE: usize = 31;
 /// The last scale without low bits.
 pub(crate) const EXACT: u32 = 36;
 
-/// The last scale: with 13 low bits, so that no symbol of a table is too large a level.
-pub(crate) const LAST_SCALE: u32 = EXACT + 4 * 13;
+/// The last scale: with 15 low bits, so that no symbol of a table is too large a level.
+pub(crate) const LAST_SCALE: u32 = EXACT + 4 * 15;
 
 /// The symbol of what lies outside a table.
 const ESCAPE: u32 = 63;

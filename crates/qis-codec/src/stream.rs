@@ -18,7 +18,7 @@ use crate::rans::{Decoder, Encoder, SLOTS};
 use crate::trellis::{Path, unpack_level};
 
 /// Levels are not larger than this, so that the decoded integers fit an `i32`.
-pub(crate) const MAX_LEVEL: u32 = 1 << 18;
+pub(crate) const MAX_LEVEL: u32 = 1 << 20;
 
 /// Slots of an exact zero, for each unit of the header's `zeros`.
 const ZERO_SLOTS: u32 = SLOTS / 128;

@@ -167,7 +167,7 @@ fn round(x: f64) -> f64 {
 }
 
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the encoder keeps its levels below 2^18")]
+#[expect(clippy::cast_possible_truncation, reason = "the encoder keeps its levels below 2^20")]
 fn whole(x: f64) -> i32 {
     round(x) as i32
 }

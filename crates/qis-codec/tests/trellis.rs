@@ -35,6 +35,39 @@ fn any_budget_from_the_least_up_takes_any_length() {
     }
 }
 
+/// Bytes and integers of known vectors: no version of the decoder may read them otherwise.
+#[test]
+fn golden_vectors_decode_to_these_integers() {
+    for (dims, seed, bytes, integers, scale) in GOLDEN {
+        let bytes: Vec<u8> =
+            (0..bytes.len() / 2).map(|i| u8::from_str_radix(&bytes[2 * i..2 * i + 2], 16).unwrap()).collect();
+        let decoded = decode(Mode::Trellis, *dims, &bytes, *seed).unwrap();
+        assert_eq!(decoded.integers().unwrap(), (*integers, *scale));
+    }
+}
+
+#[test]
+#[ignore = "prints what the golden vectors are made from"]
+fn print_golden_vectors() {
+    let sparse = |dims| (0..dims).map(|i| if i % 4 == 1 { wave(dims)[i] } else { 0.0 }).collect();
+    let mut outlying = wave(10);
+    outlying[3] = 2000.0;
+    for (seed, values, budget) in [
+        (1, wave(12), 9),
+        (u64::MAX, wave(12), 16),
+        (0x0123_4567_89ab_cdef, wave(16), 40),
+        (7, sparse(20), 16),
+        (8, outlying, 20),
+    ] {
+        let values: Vec<f32> = values;
+        let encoded = encode(&values, budget, seed).unwrap();
+        let hex: String = encoded.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let decoded = decode(encoded.mode(), values.len(), encoded.bytes(), seed).unwrap();
+        let (integers, scale) = decoded.integers().unwrap();
+        println!("    ({}, {seed}, \"{hex}\", &{integers:?}, {scale:?}),", values.len());
+    }
+}
+
 #[test]
 fn more_bytes_mean_less_error() {
     let values = wave(512);
@@ -94,3 +127,47 @@ proptest! {
         let _ = decode(Mode::Trellis, dims, &bytes[..at.index(bytes.len())], seed);
     }
 }
+
+/// Coordinates, seed, bytes, integers, scale.
+type Golden = (usize, u64, &'static str, &'static [i32], f64);
+
+const GOLDEN: &[Golden] = &[
+    (
+        12,
+        1,
+        "9d00cfe850602522b2",
+        &[219, 2973, -511, -2265, 791, 1377, -925, -319, 373, 173, 111, 231],
+        0.000659942626953125,
+    ),
+    (
+        12,
+        18446744073709551615,
+        "b016d54088d9a42391653a2a61a86c75",
+        &[0, 90523, -22025, -70045, 31457, 39739, -25345, -14051, 10719, 1667, -343, 31],
+        2.1457672119140625e-5,
+    ),
+    (
+        16,
+        81985529216486895,
+        "5c11d080e8b272ad861554f89187f20fbefdcd608915bf73624c4b2c164c0dc7d81a7b147f41c468",
+        &[
+            0, 180067215, -43316475, -139417641, 62512405, 79395791, -50226727, -28423327, 20952129, 3533997,
+            -893477, -173283, 9585285, -2764983, -46001547, 26314897,
+        ],
+        1.076841726899147e-8,
+    ),
+    (
+        20,
+        7,
+        "50c187a77beb7f1ac722b043dab1c108",
+        &[0, 16139949, 0, 0, 0, 7116521, 0, 0, 0, 317031, 0, 0, 0, -247951, 0, 0, 0, -6717025, 0, 0],
+        1.2014061212539673e-7,
+    ),
+    (
+        10,
+        8,
+        "4b1b1a1029b6d32378f95613b425f355b0b3b96c",
+        &[0, 23709, -5675, 24244713, 8253, 10383, -6675, -3737, 2943, 339],
+        8.249282836914063e-5,
+    ),
+];
