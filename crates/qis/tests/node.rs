@@ -595,7 +595,7 @@ async fn a_site_restored_from_a_backup_after_changing_its_key_still_counts() {
         clock.advance(Duration::from_secs(1));
         tokio::task::yield_now().await;
     }
-    assert_eq!(b.standing(DOMAIN)[0].payload().delta().unwrap().unwrap().to_vec(), [3.0]);
+    assert_eq!(b.standing(DOMAIN)[0].delta().unwrap().unwrap().to_vec(), [3.0]);
 }
 
 #[tokio::test]
