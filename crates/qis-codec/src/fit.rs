@@ -246,16 +246,24 @@ impl Fit {
                 }
             };
             levels.map(|level| u64::from(cost(level))).sum()
-        } else {
+        } else if let Some(edges) = model::edges_of_single(shape, scale.table) {
+            let mut of_symbol = [0; 63];
+            for (cost, edges) in of_symbol.iter_mut().zip(edges.windows(2)) {
+                if let [start, end] = edges {
+                    *cost = model::cost(u32::from(end - start));
+                }
+            }
             let cost = |(level, _): (i32, i32)| {
                 let (symbol, _) = split_level(level, scale.low_bits);
-                if symbol.abs() <= half_width {
-                    model::cost(model::slots(shape, scale.table, Some(symbol), 4).frequency)
-                } else {
-                    escaped(symbol)
+                let at = usize::try_from(symbol + 31).unwrap_or(usize::MAX);
+                match of_symbol.get(at) {
+                    Some(&cost) if symbol.abs() <= half_width => cost,
+                    _ => escaped(symbol),
                 }
             };
             levels.map(|level| u64::from(cost(level))).sum()
+        } else {
+            return u64::MAX;
         };
         costs + u64::from(scale.low_bits * COST_UNIT) * self.levels.len() as u64
     }

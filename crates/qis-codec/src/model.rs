@@ -170,6 +170,11 @@ pub(crate) fn slots(shape: usize, table: usize, symbol: Option<i32>, bin: i32) -
     Slots { start, frequency: u32::from(edges[at + 1]) - start }
 }
 
+/// The edges of a table from [`FIRST_SINGLE`] on: symbol `s` has the slots between the edges `s + 31` and `s + 32`.
+pub(crate) fn edges_of_single(shape: usize, table: usize) -> Option<&'static [u16; 64]> {
+    SINGLE_EDGES.get(shape)?.get(table.checked_sub(FIRST_SINGLE)?)
+}
+
 /// What a symbol of so many slots costs, in [`COST_UNIT`]ths of a bit.
 #[inline]
 pub(crate) fn cost(frequency: u32) -> u32 {
