@@ -175,7 +175,7 @@ pub(crate) fn edges_of_single(shape: usize, table: usize) -> Option<&'static [u1
     SINGLE_EDGES.get(shape)?.get(table.checked_sub(FIRST_SINGLE)?)
 }
 
-/// What a symbol of so many slots costs, in [`COST_UNIT`]ths of a bit.
+/// What a symbol of so many slots costs, in units of 1/[`COST_UNIT`] of a bit.
 #[inline]
 pub(crate) fn cost(frequency: u32) -> u32 {
     u32::from(COSTS.get(frequency as usize).copied().unwrap_or_default())

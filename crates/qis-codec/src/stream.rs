@@ -28,7 +28,7 @@ const ZERO_SLOTS: u32 = SLOTS / 128;
 pub(crate) struct Header {
     pub(crate) scale: u32,
     pub(crate) shape: usize,
-    /// In 128ths, the probability of an exact zero; with 0 nothing is said of zeros.
+    /// The probability of an exact zero in units of 1/128; with 0 nothing is said of zeros.
     pub(crate) zeros: u32,
 }
 
