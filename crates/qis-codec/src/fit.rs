@@ -7,6 +7,8 @@
 //! Taking the finest step that fits would bias the result: errors that shorten the vector save bits, so a step whose dither happens to
 //! shorten it fits where another does not. The mean of 10,000 equal vectors shows it. So a step is only taken if, to
 //! first order, the opposite error would fit as well; then what is selected is even in the error and its mean stays zero.
+//! At low rates that would often cost a dozen bits. So a second search follows there, with targets moved against the first one's lengthening or
+//! shortening: a path just as close with hardly any of it, which takes as many bits as its opposite.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -30,6 +32,9 @@ const COARSEST: f64 = 16_384.0;
 
 /// Trials of a step before the best one so far is taken.
 const TRIALS: u32 = 8;
+
+/// Bits of lengthening or shortening from which on they are taken out of the errors.
+const WORTH_CORRECTING: f64 = 1.0;
 
 /// Trials before a vector that fitted at no step is given up.
 const MAX_TRIALS: u32 = 40;
@@ -65,7 +70,7 @@ struct Fit {
     is_zero: Vec<bool>,
     values: Vec<f64>,
     dither: Vec<i32>,
-    /// Bits the zeros take.
+    /// Bits of the zeros.
     zero_bits: f64,
     /// Root mean square of the values.
     deviation: f64,
@@ -76,12 +81,16 @@ struct Fit {
     shape: usize,
     search: Search,
     levels: Vec<i32>,
+    /// Of the last `lengthening`, for each coordinate, the derivative of the model's logarithm.
+    slopes: Vec<f64>,
 }
 
 struct Trial {
     step: u16,
     scale: u32,
     bits: f64,
+    /// About the bits that errors of opposite sign would take.
+    opposite_bits: f64,
     levels: Vec<i32>,
 }
 
@@ -93,11 +102,13 @@ impl Fit {
         let values: Vec<f64> = coded().map(|((_, &value), _)| f64::from(value)).collect();
         let share = if zeros == 0 { 0 } else { (zeros * 128 + is_zero.len() / 2) / is_zero.len() };
         let share = if zeros == 0 { 0 } else { u32::try_from(share).ok()?.clamp(1, 127) };
-        let [zero, other] = Header { scale: 0, shape: 0, zeros: share }.zero_slots();
+        let header = Header { scale: 0, shape: 0, zeros: share };
+        let [zero, other] = header.zero_slots();
         let zero_bits = if zeros == 0 {
             0.0
         } else {
-            bits(model::cost(zero)) * zeros as f64 + bits(model::cost(other)) * values.len() as f64
+            bits(model::cost(zero.frequency)) * zeros as f64
+                + bits(model::cost(other.frequency)) * values.len() as f64
         };
         let peak = values.iter().fold(0.0_f64, |peak, value| peak.max(value.abs()));
         let power = values.iter().map(|value| value * value).sum::<f64>() / values.len() as f64;
@@ -115,18 +126,21 @@ impl Fit {
             shape: 0,
             search: Search::default(),
             levels: Vec::new(),
+            slopes: Vec::new(),
         })
     }
 
     /// Bits for the levels, when the coder begins with a step.
-    fn limit(&self, step: u16) -> f64 {
-        // The bits of a whole number of bytes, less the first state; the last tenth is for the coder's own inefficiency.
-        8.0 * (self.budget as f64 - 2.0) - libm::log2(65_536.0 + f64::from(step)) - self.zero_bits - 0.1
+    fn limit(&self, step: u16, scale: u32) -> f64 {
+        // The last tenth is for the coder's own inefficiency.
+        let header = Header { scale, shape: self.shape, zeros: self.zeros };
+        let header = header.bits(self.is_zero.len(), self.budget);
+        8.0 * self.budget as f64 - libm::log2(f64::from(step)) - header - self.zero_bits - 0.1
     }
 
     fn run(mut self) -> Option<Written> {
         let searched = self.settle(false);
-        let rate = self.limit(1) / self.values.len() as f64;
+        let rate = self.limit(1, 24) / self.values.len() as f64;
         if rate > 0.6 && searched.is_some() {
             return searched;
         }
@@ -139,17 +153,22 @@ impl Fit {
 
     fn settle(&mut self, nearest: bool) -> Option<Written> {
         let dims = self.values.len() as f64;
-        let nominal = self.deviation * 4.1 * libm::exp2(-self.limit(1) / dims);
+        let nominal = self.deviation * 4.1 * libm::exp2(-self.limit(1, 24) / dims);
         let mut step = step_code(nominal.min(self.deviation * 3.0)).clamp(self.finest, self.coarsest);
-        // Steps up to `fails` do not fit, `best` does.
+        // Steps up to `fails` do not fit, `best` does. `one_sided` would but for the opposite error.
         let (mut fails, mut best): (u16, Option<Trial>) = (self.finest - 1, None);
+        let mut one_sided: Option<Trial> = None;
         for trial in 0..MAX_TRIALS {
             let tried = self.attempt(step, nearest, trial == 0 || best.is_none() && trial >= TRIALS);
-            let excess = tried.bits - self.limit(step);
+            let limit = self.limit(step, tried.scale);
+            let excess = tried.bits.max(tried.opposite_bits) - limit;
             if excess <= 0.0 {
                 best = Some(tried);
             } else {
                 fails = step;
+                if tried.bits <= limit && one_sided.is_none() {
+                    one_sided = Some(tried);
+                }
             }
             let upper = best.as_ref().map_or(self.coarsest + 1, |best| best.step);
             if upper - fails <= 1 || best.is_some() && trial >= TRIALS {
@@ -167,7 +186,8 @@ impl Fit {
                 fails + (upper - fails) / 2
             };
         }
-        self.finish(best?, nearest)
+        // Where a few values are everything, opposite errors may fit at no step: rather a little bias than no encoding.
+        self.finish(best.or(one_sided)?, nearest)
     }
 
     /// Writes a trial, or the next coarser one that fits.
@@ -175,8 +195,9 @@ impl Fit {
         loop {
             let header = Header { scale: trial.scale, shape: self.shape, zeros: self.zeros };
             let scale = Scale::new(trial.scale)?;
-            let bytes = stream::write(header, scale, trial.step, &self.is_zero, &trial.levels);
-            if bytes.len() <= self.budget {
+            if let Some(bytes) =
+                stream::write(header, scale, trial.step, &self.is_zero, &trial.levels, self.budget)
+            {
                 let step = step_of(trial.step);
                 let gain = if nearest { 1.0 } else { 0.8 };
                 return Some(Written { bytes, error: step * step * gain * self.values.len() as f64 });
@@ -192,38 +213,60 @@ impl Fit {
     fn attempt(&mut self, step: u16, nearest: bool, first: bool) -> Trial {
         let width = step_of(step);
         self.search.quantise(&self.values, &self.dither, width, nearest, &mut self.levels);
-        let logarithm = libm::log2(width);
         if first {
-            let middle = scale_of(libm::log2(self.deviation) - logarithm);
-            let choices = (0..SHAPES).flat_map(|shape| [-4_i32, -2, 0].map(|offset| (shape, offset)));
-            let best = choices
-                .map(|(shape, offset)| (shape, middle.saturating_add_signed(offset)))
-                .min_by_key(|&(shape, scale)| self.cost(shape, scale));
-            let (shape, scale) = best.unwrap_or_default();
-            self.shape = shape;
-            self.spread = (f64::from(scale) - 24.0) / 4.0 + logarithm;
+            self.choose_shape(width);
         }
-        let middle = scale_of(self.spread - logarithm);
+        let logarithm = libm::log2(width);
+        let (mut bits, mut scale) = self.cheapest(self.spread - logarithm);
+        let mut lengthening = self.lengthening(width, scale);
+        if lengthening.abs() > WORTH_CORRECTING
+            && bits - lengthening < self.limit(step, scale) + self.values.len() as f64 / 32.0
+        {
+            self.search.correct(&self.dither, nearest, &self.slopes, &mut self.levels);
+            (bits, scale) = self.cheapest(self.spread - logarithm);
+            lengthening = self.lengthening(width, scale);
+        }
+        Trial { step, scale, bits, opposite_bits: bits - 2.0 * lengthening, levels: self.levels.clone() }
+    }
+
+    fn choose_shape(&mut self, width: f64) {
+        let logarithm = libm::log2(width);
+        let middle = scale_of(libm::log2(self.deviation) - logarithm);
+        let choices = (0..SHAPES).flat_map(|shape| [-4_i32, -2, 0].map(|offset| (shape, offset)));
+        let best = choices
+            .map(|(shape, offset)| (shape, middle.saturating_add_signed(offset)))
+            .min_by_key(|&(shape, scale)| self.cost(shape, scale));
+        let (shape, scale) = best.unwrap_or_default();
+        self.shape = shape;
+        self.spread = (f64::from(scale) - 24.0) / 4.0 + logarithm;
+    }
+
+    /// The least bits of the levels, with scales about a binary logarithm, and the scale.
+    fn cheapest(&self, logarithm: f64) -> (f64, u32) {
+        let middle = scale_of(logarithm);
         let scales = middle.saturating_sub(1)..=(middle + 1).min(LAST_SCALE);
         let cheapest = scales.map(|scale| (self.cost(self.shape, scale), scale)).min();
         let (cost, scale) = cheapest.unwrap_or_default();
-        let bits = cost as f64 / f64::from(COST_UNIT);
-        let mirrored = bits - 2.0 * self.bits_of_error(width, scale);
-        Trial { step, scale, bits: bits.max(mirrored), levels: self.levels.clone() }
+        (cost as f64 / f64::from(COST_UNIT), scale)
     }
 
-    /// To first order, the bits that the model takes for the decoded values beyond those for the exact ones.
-    fn bits_of_error(&self, step: f64, scale: u32) -> f64 {
+    /// To first order, the bits that the model takes for the decoded values beyond those for the exact ones: positive when the
+    /// errors lengthen the vector.
+    fn lengthening(&mut self, step: f64, scale: u32) -> f64 {
         // A symbol's probability is the density's mean over a step, about that of a density wider by a step's variance.
         let deviation = libm::sqrt(libm::exp2((f64::from(scale) - 24.0) / 2.0) + 1.0 / 12.0) * step;
+        // The mean over a step also rounds the cusp of the density off.
+        let cusp = step / (2.0 * deviation);
         // The derivatives of |x/a|^b at variance 1.
-        let slope: fn(f64) -> f64 = match self.shape {
-            0 => |x| x,
-            1 => |x| core::f64::consts::SQRT_2.copysign(x),
-            _ => |x| (1.655 / libm::sqrt(x.abs().max(0.01))).copysign(x),
+        let slope: fn(f64, f64) -> f64 = match self.shape {
+            0 => |x, _| x,
+            1 => |x, cusp| core::f64::consts::SQRT_2 * x / x.abs().max(cusp),
+            _ => |x, cusp| 1.655 * x / (x.abs().max(cusp) * libm::sqrt(x.abs().max(cusp))),
         };
-        let products = self.values.iter().zip(&self.search.errors);
-        let sum: f64 = products.map(|(value, error)| slope(value / deviation) * error).sum();
+        self.slopes.clear();
+        self.slopes.extend(self.values.iter().map(|value| slope(value / deviation, cusp)));
+        let products = self.slopes.iter().zip(&self.search.errors);
+        let sum: f64 = products.map(|(slope, error)| slope * error).sum();
         sum * step / (2.0 * deviation) * core::f64::consts::LOG2_E
     }
 

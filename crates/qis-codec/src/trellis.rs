@@ -14,43 +14,71 @@ const STATES: usize = 8;
 /// The successor of each state by the parity of the coordinate's index.
 const SUCCESSORS: [[u8; 2]; STATES] = [[0, 1], [2, 3], [5, 4], [7, 6], [1, 0], [3, 2], [4, 5], [6, 7]];
 
-/// The same table, four bits an entry.
-const PACKED: u64 = {
-    let (mut packed, mut rest) = (0, SUCCESSORS.as_slice());
-    while let [before @ .., [even, odd]] = rest {
-        packed = packed << 8 | (*odd as u64) << 4 | *even as u64;
-        rest = before;
+/// Successors, a byte a state, eight times each so that one shift finds the next. Which table of four is chosen by the index's lowest bit were the
+/// state even, and twice that were it odd: both are known before the state is, so that states wait for nothing but each other.
+const MOVES: [u64; 4] = {
+    let mut tables = [0; 4];
+    let (mut choice, mut rest) = (0, tables.as_mut_slice());
+    while let [table, others @ ..] = rest {
+        let (mut state, mut successors) = (0, SUCCESSORS.as_slice());
+        while let [[even, odd], more @ ..] = successors {
+            let parity = if state % 2 == 0 { choice & 1 } else { choice >> 1 };
+            *table |= (8 * if parity == 0 { *even } else { *odd } as u64) << (8 * state);
+            (state, successors) = (state + 1, more);
+        }
+        (choice, rest) = (choice + 1, others);
     }
-    packed
+    tables
 };
 
 /// Where the decoder is on the path. It begins in state 0.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Path {
-    state: u32,
+    /// Eight times the state, with anything above its six bits.
+    state: u64,
 }
 
 impl Path {
-    /// The bin of the dither (0 to 7) in which the next level is coded, given the coordinate's dither, and the offset of the level.
+    /// The bin of the dither (0 to 7) in which the next level is coded, given the coordinate's dither.
     #[inline]
-    pub(crate) const fn bin(self, dither: i32) -> (i32, i32) {
+    pub(crate) const fn bin(self, dither: i32) -> i32 {
         let centre = dither - dither::HALF * self.parity();
         let offset = (centre + dither::HALF) >> dither::BITS;
-        ((centre - (offset << dither::BITS) + dither::HALF) >> (dither::BITS - 3), offset)
+        (centre - (offset << dither::BITS) + dither::HALF) >> (dither::BITS - 3)
     }
 
-    /// Goes on with the index of a coordinate (its level plus the offset) and returns its multiple of half a step.
+    /// What the next index is above its level, given the coordinate's dither.
     #[inline]
-    pub(crate) const fn advance(&mut self, index: i32) -> i32 {
-        let point = 2 * index + self.parity();
-        let entry = 2 * self.state + (index & 1).cast_unsigned();
-        self.state = (PACKED >> (4 * entry)) as u32 & 7;
-        point
+    pub(crate) const fn offset(self, dither: i32) -> i32 {
+        let [even, odd] = offsets(dither);
+        if self.parity() == 0 { even } else { odd }
+    }
+
+    /// Goes on with the level of a coordinate and returns what it decodes to: its multiple of half a step, less the dither.
+    #[inline]
+    pub(crate) fn advance(&mut self, level: i32, dither: i32) -> i32 {
+        let [even, odd] = offsets(dither);
+        let choice = (level + even) & 1 | ((level + odd) & 1) << 1;
+        #[expect(clippy::indexing_slicing, reason = "one of four")]
+        let moves = MOVES[(choice & 3) as usize];
+        let [even, odd] = [
+            2 * dither::HALF * (level + even) - dither,
+            2 * dither::HALF * (level + odd) + dither::HALF - dither,
+        ];
+        let value = if self.state & 8 == 0 { even } else { odd };
+        self.state = moves.wrapping_shr(self.state as u32);
+        value
     }
 
     const fn parity(self) -> i32 {
-        (self.state & 1).cast_signed()
+        (self.state >> 3) as i32 & 1
     }
+}
+
+/// What the index is above the level, in an even state and in an odd one.
+#[inline]
+const fn offsets(dither: i32) -> [i32; 2] {
+    [(dither + dither::HALF) >> dither::BITS, dither >> dither::BITS]
 }
 
 /// The encoder's search, with its memory.
@@ -92,14 +120,42 @@ impl Search {
         let (scale, unit) = (2.0 / step, 1.0 / f64::from(dither::HALF));
         self.targets.clear();
         self.targets.extend(values.iter().zip(dither).map(|(&x, &z)| x * scale + f64::from(z) * unit));
+        self.search(dither, nearest, levels);
+    }
+
+    /// Quantises again, so that the errors have hardly any component in a direction: the targets go against it by as much
+    /// as the errors went along it.
+    pub(crate) fn correct(
+        &mut self,
+        dither: &[i32],
+        nearest: bool,
+        direction: &[f64],
+        levels: &mut Vec<i32>,
+    ) {
+        let along: f64 = direction.iter().zip(&self.errors).map(|(d, error)| d * error).sum();
+        let square: f64 = direction.iter().map(|d| d * d).sum();
+        let part = along / square;
+        let shift = |targets: &mut [f64], part: f64| {
+            for (target, d) in targets.iter_mut().zip(direction) {
+                *target -= part * d;
+            }
+        };
+        shift(&mut self.targets, part);
+        self.search(dither, nearest, levels);
+        shift(&mut self.errors, part);
+        shift(&mut self.targets, -part);
+    }
+
+    fn search(&mut self, dither: &[i32], nearest: bool, levels: &mut Vec<i32>) {
         levels.clear();
         self.errors.clear();
         if nearest {
             let mut path = Path::default();
             levels.extend(self.targets.iter().zip(dither).map(|(&target, &z)| {
-                let (bin, offset) = path.bin(z);
+                let (bin, offset) = (path.bin(z), path.offset(z));
                 let index = whole((target - f64::from(path.parity())) / 2.0);
-                self.errors.push(f64::from(path.advance(index)) - target);
+                self.errors.push(f64::from(2 * index + path.parity()) - target);
+                path.advance(index - offset, z);
                 pack_level(index - offset, bin)
             }));
         } else {
@@ -145,14 +201,13 @@ impl Search {
         let steps = self.targets.iter().zip(&self.from_upper).zip(dither);
         levels.extend(steps.rev().map(|((&target, from_upper), &z)| {
             let before = state / 2 + if from_upper[state] { 4 } else { 0 };
-            let path = Path { state: u32::try_from(before).unwrap_or_default() };
+            let path = Path { state: 8 * before as u64 };
             let odd = i32::from(usize::from(SUCCESSORS[before][1]) == state);
             let coset = 2 * odd + path.parity();
             let point = 4 * whole((target - f64::from(coset)) / 4.0) + coset;
-            let (bin, offset) = path.bin(z);
             self.errors.push(f64::from(point) - target);
             state = before;
-            pack_level((point >> 1) - offset, bin)
+            pack_level((point >> 1) - path.offset(z), path.bin(z))
         }));
         levels.reverse();
         self.errors.reverse();
@@ -186,10 +241,8 @@ mod tests {
         let mut path = Path::default();
         let errors = levels.iter().zip(&dither).zip(values).map(|((&packed, &z), &value)| {
             let (level, bin) = unpack_level(packed);
-            let (expected_bin, offset) = path.bin(z);
-            assert_eq!(bin, expected_bin);
-            let point = f64::from(path.advance(level + offset));
-            (point - f64::from(z) / f64::from(dither::HALF) - value).powi(2)
+            assert_eq!(bin, path.bin(z));
+            (f64::from(path.advance(level, z)) / f64::from(dither::HALF) - value).powi(2)
         });
         errors.sum::<f64>() / values.len() as f64
     }
@@ -204,12 +257,15 @@ mod tests {
     }
 
     #[test]
-    fn packed_successors_are_those_of_the_table() {
+    fn moves_are_those_of_the_table() {
         for (state, successors) in SUCCESSORS.iter().enumerate() {
-            for index in -2..2 {
-                let mut path = Path { state: u32::try_from(state).unwrap() };
-                path.advance(index);
-                assert_eq!(path.state, u32::from(successors[usize::from(index & 1 == 1)]));
+            for (level, dither) in (-2..2).flat_map(|level| [-511, -257, -1, 1, 255, 511].map(|z| (level, z)))
+            {
+                let mut path = Path { state: 8 * state as u64 };
+                let index = level + path.offset(dither);
+                let point = 2 * index + i32::from(state % 2 == 1);
+                assert_eq!(path.advance(level, dither), point * dither::HALF - dither);
+                assert_eq!(path.state & 63, 8 * u64::from(successors[usize::from(index & 1 == 1)]));
             }
         }
     }

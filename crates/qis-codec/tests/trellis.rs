@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
 use proptest::prelude::*;
-use qis_codec::{MAX_DIMS, MIN_TRELLIS_BYTES, Mode, decode, encode};
+use qis_codec::{EncodeError, MAX_DIMS, MIN_TRELLIS_BYTES, Mode, decode, encode};
 
 /// Encodes, decodes, and returns the squared error over the squared norm.
 fn error(values: &[f32], budget: usize, seed: u64) -> f64 {
@@ -56,6 +56,7 @@ fn print_golden_vectors() {
         (1, wave(12), 9),
         (u64::MAX, wave(12), 16),
         (0x0123_4567_89ab_cdef, wave(16), 40),
+        (2, wave(24), 16),
         (7, sparse(20), 16),
         (8, outlying, 20),
     ] {
@@ -86,6 +87,30 @@ fn magnitude_does_not_matter() {
     assert!(encode(&tiny, 100, 0).is_ok());
     assert!(encode(&[1e33; 256], 8, 0).is_ok());
     assert!(encode(&[f32::MAX; 256], 256, 0).is_ok());
+}
+
+/// Numbers of all magnitudes below 1e34, many of them zero or nearly so.
+fn wild() -> impl Strategy<Value = f32> {
+    prop_oneof![
+        Just(0.0_f32),
+        any::<u32>().prop_map(|bits| f32::from_bits(bits % 0x78f0_0000)),
+        any::<u32>().prop_map(|bits| -f32::from_bits(bits % 0x78f0_0000)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn wild_vectors_fit_any_budget(values in proptest::collection::vec(wild(), 3..80), budget in 8_usize..40, seed: u64) {
+        match encode(&values, budget, seed) {
+            Ok(encoded) => {
+                prop_assert!(encoded.bytes().len() <= budget);
+                prop_assert!(decode(encoded.mode(), values.len(), encoded.bytes(), seed).is_ok());
+            }
+            Err(error) => prop_assert!(matches!(error, EncodeError::Outlier { .. }), "{error}"),
+        }
+    }
 }
 
 proptest! {
@@ -135,38 +160,48 @@ const GOLDEN: &[Golden] = &[
     (
         12,
         1,
-        "9d00cfe850602522b2",
-        &[219, 2973, -511, -2265, 791, 1377, -925, -319, 373, 173, 111, 231],
-        0.000659942626953125,
+        "1ff585f5cd5077fd5d",
+        &[219, 5021, -1023, -3545, 1559, 2145, -1437, -575, 629, 173, 111, -25],
+        0.0004062652587890625,
     ),
     (
         12,
         18446744073709551615,
-        "b016d54088d9a42391653a2a61a86c75",
-        &[0, 90523, -22025, -70045, 31457, 39739, -25345, -14051, 10719, 1667, -343, 31],
-        2.1457672119140625e-5,
+        "6b5665d2fa166ac50937fee70a2f5bf4",
+        &[175, 132251, -32009, -102557, 45793, 58171, -36865, -20707, 15327, 2691, -855, -225],
+        1.4662742614746094e-5,
     ),
     (
         16,
         81985529216486895,
-        "5c11d080e8b272ad861554f89187f20fbefdcd608915bf73624c4b2c164c0dc7d81a7b147f41c468",
+        "8f3fdbf262e22ee1304aaae257de959759aa23eaa857e7df232fd0f233e70e07834fe5768657b8f9",
         &[
-            0, 180067215, -43316475, -139417641, 62512405, 79395791, -50226727, -28423327, 20952129, 3533997,
-            -893477, -173283, 9585285, -2764983, -46001547, 26314897,
+            0, 164913039, -39671035, -127684649, 57251093, 72714191, -45999655, -26031263, 19188801, 3237037,
+            -818213, -158691, 8778629, -2532279, -42130059, 24100497,
         ],
-        1.076841726899147e-8,
+        1.1757947504520416e-8,
+    ),
+    (
+        24,
+        2,
+        "c4817ebc29a92152016555506ea49420",
+        &[
+            1, 5415, -1257, -4255, 1891, 2497, -1419, -1107, 879, -25, 85, -83, 365, -99, -1579, 745, 2621,
+            -2417, -3603, 3943, 3199, -5293, -1687, 5233,
+        ],
+        0.000339508056640625,
     ),
     (
         20,
         7,
-        "50c187a77beb7f1ac722b043dab1c108",
-        &[0, 16139949, 0, 0, 0, 7116521, 0, 0, 0, 317031, 0, 0, 0, -247951, 0, 0, 0, -6717025, 0, 0],
-        1.2014061212539673e-7,
+        "548e766394036edfe042f87b2ed9d641",
+        &[0, 15197357, 0, 0, 0, 6701033, 0, 0, 0, 298599, 0, 0, 0, -233359, 0, 0, 0, -6324833, 0, 0],
+        1.2759119272232056e-7,
     ),
     (
         10,
         8,
-        "4b1b1a1029b6d32378f95613b425f355b0b3b96c",
+        "aacf0f08fd37aebb6d269c657862a3bdc39680c8",
         &[0, 23709, -5675, 24244713, 8253, 10383, -6675, -3737, 2943, 339],
         8.249282836914063e-5,
     ),
