@@ -1,12 +1,25 @@
-//! A packet that decodes has one form, within the limit; what it says can be read.
+//! A packet that decodes has one form, within the limit; what it says can be read. The layout of any bytes agrees with the decoder.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use qis_fuzz::{IDENTITIES, START, network};
-use qis_packet::{Draft, MAX_FINGERPRINT_DIMS, MAX_PACKET_BYTES, OutcomePacket, Payload};
+use qis_packet::{Draft, Layout, MAX_FINGERPRINT_DIMS, MAX_PACKET_BYTES, OutcomePacket, Payload};
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(packet) = OutcomePacket::decode(data) else { return };
+    let decoded = OutcomePacket::decode(data);
+    let layout = Layout::of(data);
+    let covered = layout.spans().iter().fold(0, |end, span| {
+        assert_eq!((span.offset, Some(span.bytes)), (end, data.get(end..end + span.bytes.len())));
+        end + span.bytes.len()
+    });
+    match layout.fault() {
+        Some(fault) => {
+            assert!(decoded.is_err() && fault.offset <= data.len() && covered <= data.len());
+            let _ = fault.to_string();
+        }
+        None => assert!(decoded.is_ok() && covered == data.len()),
+    }
+    let Ok(packet) = decoded else { return };
     assert!(data.len() <= MAX_PACKET_BYTES);
     assert_eq!(packet.as_bytes(), data);
     assert!(packet.fingerprint().dims() <= MAX_FINGERPRINT_DIMS);

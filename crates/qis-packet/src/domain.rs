@@ -57,6 +57,10 @@ impl DomainTag {
         format!("{prefix}@{:08x}", u32::from_be_bytes(hash)).parse()
     }
 
+    pub(crate) const fn is_legal(byte: u8) -> bool {
+        matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'/' | b'@' | b'-')
+    }
+
     /// The tag as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -85,8 +89,7 @@ impl FromStr for DomainTag {
         let Some(target) = target else {
             return Err(DomainTagError::Length { len: text.len() });
         };
-        let legal = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'/' | b'@' | b'-');
-        if let Some(index) = text.bytes().position(|byte| !legal(byte)) {
+        if let Some(index) = text.bytes().position(|byte| !Self::is_legal(byte)) {
             return Err(DomainTagError::Byte { index });
         }
         target.copy_from_slice(text.as_bytes());

@@ -59,7 +59,7 @@ pub enum PacketError {
     Provenance(#[from] crate::ProvenanceError),
 }
 
-/// Why bytes are not a packet. The sender's fault.
+/// Why bytes are not a packet. The sender's fault. [`Layout`](crate::Layout) tells at which byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {

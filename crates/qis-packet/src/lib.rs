@@ -12,6 +12,7 @@ mod error;
 mod extension;
 mod frame;
 mod identity;
+mod layout;
 mod lineage;
 mod order;
 mod packet;
@@ -30,6 +31,7 @@ pub use frame::{Frame, FrameError, FrameKind};
 #[cfg(feature = "entropy")]
 pub use identity::EntropyError;
 pub use identity::{AuthorId, Identity, KeyError, NetworkId, PublicKey, Trailer};
+pub use layout::{Fault, Field, Layout, Problem, Span};
 pub use lineage::{Lineage, MAX_GENERATION};
 pub use order::Order;
 pub use packet::{OutcomePacket, PacketId, VerifiedPacket};

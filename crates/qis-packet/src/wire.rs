@@ -55,29 +55,37 @@ struct WireLineage {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Tail<'a> {
-    space: [u8; 4],
-    fingerprint_dims: u16,
-    fingerprint: &'a [u8],
-    dims: u16,
-    payload: &'a [u8],
+pub(crate) struct Tail<'a> {
+    pub(crate) space: [u8; 4],
+    pub(crate) fingerprint_dims: u16,
+    pub(crate) fingerprint: &'a [u8],
+    pub(crate) dims: u16,
+    pub(crate) payload: &'a [u8],
 }
 
 /// The flags: signed, key in the trailer, two bits of kind, two bits of delta mode, derived, extended.
-struct Flags;
+pub(crate) struct Flags;
 
 impl Flags {
-    const SIGNED: u8 = 1;
-    const KEY: u8 = 1 << 1;
+    pub(crate) const SIGNED: u8 = 1;
+    pub(crate) const KEY: u8 = 1 << 1;
     const KIND_SHIFT: u8 = 2;
     const MODE_SHIFT: u8 = 4;
     const TWO_BITS: u8 = 0b11;
-    const DERIVED: u8 = 1 << 6;
-    const EXTENDED: u8 = 1 << 7;
+    pub(crate) const DERIVED: u8 = 1 << 6;
+    pub(crate) const EXTENDED: u8 = 1 << 7;
 
-    const DELTA: u8 = 0;
-    const EVIDENCE: u8 = 1;
-    const RETRACTION: u8 = 2;
+    pub(crate) const DELTA: u8 = 0;
+    pub(crate) const EVIDENCE: u8 = 1;
+    pub(crate) const RETRACTION: u8 = 2;
+
+    pub(crate) const fn kind(flags: u8) -> u8 {
+        flags >> Self::KIND_SHIFT & Self::TWO_BITS
+    }
+
+    pub(crate) const fn mode(flags: u8) -> u8 {
+        flags >> Self::MODE_SHIFT & Self::TWO_BITS
+    }
 
     fn of(body: &Body) -> u8 {
         let trailer = match body.trailer {
@@ -185,7 +193,8 @@ impl Body {
     }
 }
 
-fn fingerprint(tail: &Tail<'_>) -> Result<Fingerprint, DecodeError> {
+/// The fingerprint of a tail. The caller may have filled in no more of it than that.
+pub(crate) fn fingerprint(tail: &Tail<'_>) -> Result<Fingerprint, DecodeError> {
     let error = DecodeError::Range { field: "fingerprint" };
     let dims = usize::from(tail.fingerprint_dims);
     if dims > MAX_FINGERPRINT_DIMS || tail.fingerprint.len() != dims {
@@ -197,8 +206,7 @@ fn fingerprint(tail: &Tail<'_>) -> Result<Fingerprint, DecodeError> {
 
 fn payload(head: &Head<'_>, tail: &Tail<'_>) -> Result<Payload, DecodeError> {
     let error = |field| Err(DecodeError::Range { field });
-    let kind = head.flags >> Flags::KIND_SHIFT & Flags::TWO_BITS;
-    let mode = head.flags >> Flags::MODE_SHIFT & Flags::TWO_BITS;
+    let (kind, mode) = (Flags::kind(head.flags), Flags::mode(head.flags));
     if kind != Flags::DELTA && mode != 0 {
         return error("flags");
     }
