@@ -108,7 +108,7 @@ pub enum Problem {
         missing: usize,
     },
     /// A length goes past the end of the bytes.
-    #[error("the length is {stated}, and {left} bytes are left")]
+    #[error("the length is {stated}, bytes left: {left}")]
     Length {
         /// The stated length.
         stated: u64,
@@ -145,7 +145,7 @@ pub enum Problem {
         id: u8,
     },
     /// There are bytes after the trailer that the flags announce.
-    #[error("expected the end, found {surplus} more bytes")]
+    #[error("expected the end, surplus bytes: {surplus}")]
     Surplus {
         /// How many there are.
         surplus: usize,

@@ -165,9 +165,9 @@ fn each_fault_is_located() {
             spliced(&plain, 73..74, &[3]),
             "byte 73, payload length: expected 4 bytes for each of the dims, found 3 (0x3)",
         ),
-        (spliced(&plain, 76..142, &[]), "byte 73, payload length: the length is 4, and 2 bytes are left"),
+        (spliced(&plain, 76..142, &[]), "byte 73, payload length: the length is 4, bytes left: 2"),
         (spliced(&plain, 141..142, &[]), "byte 141, signature: the bytes end here, expected 1 more"),
-        (spliced(&plain, 142..142, &[0; 3]), "byte 142, end: expected the end, found 3 more bytes"),
+        (spliced(&plain, 142..142, &[0; 3]), "byte 142, end: expected the end, surplus bytes: 3"),
         (
             spliced(&plain, 142..142, &[0; 371]),
             "byte 512, end: expected the end, a packet has at most 512 bytes and this has 513",
