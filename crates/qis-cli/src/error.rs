@@ -1,0 +1,50 @@
+//! What can go wrong, in one line each.
+
+use std::io;
+
+use qis_codec::EncodeError;
+
+/// Why a command failed. Arguments that clap refuses by itself never get here.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("cannot read {path}: {source}")]
+    Read { path: String, source: io::Error },
+    #[error("cannot write {path}: {source}")]
+    Write { path: String, source: io::Error },
+    #[error("--bytes {bytes} is too few: {dims} coordinates need {needed}")]
+    Budget { bytes: usize, dims: usize, needed: usize },
+    #[error("--source embedding makes vectors of 8 to 4096 coordinates, not {dims}; give them by --input")]
+    EmbeddingDims { dims: usize },
+    #[error("--source {name} is generated and does not go with --input")]
+    SourceOfInput { name: &'static str },
+    #[error("{path} has {bytes} bytes, no multiple of the {row} that a vector of {dims} coordinates takes")]
+    Length { path: String, bytes: usize, row: usize, dims: usize },
+    #[error("{path} holds {found} vectors, at least {needed} are needed")]
+    TooFew { path: String, found: usize, needed: usize },
+    #[error("vector {index} cannot be encoded: {source}")]
+    Encode { index: usize, source: EncodeError },
+    #[error("vector {index} does not decode: {source}")]
+    Decode { index: usize, source: qis_codec::DecodeError },
+    #[error("{path} is larger than the {limit} bytes that a frame in hex could take")]
+    TooLarge { path: String, limit: u64 },
+    #[error("{path} is text but not hex: character {index} is {found:?}")]
+    Hex { path: String, index: usize, found: char },
+    #[error("{path} is hex text with an odd number of digits, {digits}")]
+    OddHex { path: String, digits: usize },
+    #[error("not a packet: byte {offset}, {field}: {message}")]
+    Packet { offset: usize, field: &'static str, message: String },
+    #[error("the packet is well formed but its delta is no vector: {source}")]
+    Delta { source: qis_codec::DecodeError },
+    #[error("the packet is well formed but was not made by its author in this network: {source}")]
+    Signature { source: qis_packet::VerifyError },
+}
+
+impl Error {
+    /// 2 for arguments that do not go together, else 1.
+    pub(crate) const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Budget { .. } | Self::EmbeddingDims { .. } | Self::SourceOfInput { .. } => 2,
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The command line of QIS. The README of the crate says what it does; `qis --help` how it is used.
+
+#![deny(clippy::indexing_slicing, clippy::expect_used)]
+
+mod codec;
+mod error;
+mod hex;
+mod inspect;
+mod mean;
+mod mlp;
+mod rng;
+mod source;
+mod timing;
+mod utc;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use error::Error;
+
+/// Measures the delta codec of QIS, and shows what is in an outcome packet.
+///
+/// Exit codes: 0 if all went well, 1 if the input is bad or the output cannot be written, 2 if the arguments are.
+#[derive(Debug, Parser)]
+#[command(name = "qis", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  qis codec --dims 512 --bytes 320
+  qis inspect packet.bin --network example
+  qis help codec";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Codec(codec::Args),
+    Inspect(inspect::Args),
+}
+
+/// What a command has to say: text for the standard output, and what was wrong with its input, if anything.
+struct Answer {
+    text: String,
+    verdict: Result<(), Error>,
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to be told when this fails.
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Error> {
+    let answer = match &cli.command {
+        Command::Codec(args) => codec::run(args)?,
+        Command::Inspect(args) => inspect::run(args)?,
+    };
+    let mut out = io::stdout().lock();
+    match out.write_all(answer.text.as_bytes()).and_then(|()| out.flush()) {
+        // The reader has seen enough, as in `qis inspect packet.bin | head -1`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        written => written.map_err(|source| Error::Write { path: "the standard output".into(), source })?,
+    }
+    answer.verdict
+}
