@@ -1,4 +1,4 @@
-//! Calls something of each `no_std` crate, so that the linker must find all of it.
+//! Calls something of each `no_std` crate, so that the linker must find all of it, and decodes what every build must decode alike.
 #![no_std]
 
 extern crate alloc;
@@ -7,9 +7,11 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::alloc::{GlobalAlloc, Layout};
+use core::cell::UnsafeCell;
 use core::error::Error;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
-use qis_codec::{decode, encode};
+use qis_codec::{Mode, decode, encode};
 use qis_fingerprint::{Fingerprint, HashEmbedder};
 use qis_packet::{
     Draft, Epoch, Identity, NetworkId, Order, OutcomePacket, Seal, SiteSecret, Timestamp, Trailer,
@@ -18,20 +20,38 @@ use qis_synth::bayes::EmpiricalBayes;
 use qis_synth::evidence::{Evidence, EvidenceSummary, Family, Scaling, Schema};
 use qis_synth::{Content, Own, Sample, Samples, Synthesizer};
 
-/// Gives no memory: this library is linked, and never run.
-struct Nothing;
+#[path = "../../../crates/qis-codec/tests/golden/mod.rs"]
+mod golden;
 
-// SAFETY: a null pointer is how an allocator refuses, and what it never gave can't come back.
-unsafe impl GlobalAlloc for Nothing {
-    unsafe fn alloc(&self, _: Layout) -> *mut u8 {
-        core::ptr::null_mut()
+/// Gives memory from one block and takes none back.
+struct Block {
+    memory: UnsafeCell<[u8; 1 << 20]>,
+    used: AtomicUsize,
+}
+
+// SAFETY: each byte of the block is given out once, by the atomic addition that claims it.
+unsafe impl Sync for Block {}
+
+// SAFETY: a claimed range lies in the block, is aligned as asked, and is given to nobody else; a null pointer is how an allocator refuses.
+unsafe impl GlobalAlloc for Block {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let room = layout.size() + layout.align();
+        let from = self.used.fetch_add(room, Ordering::Relaxed);
+        let start = self.memory.get().cast::<u8>();
+        if from + room > 1 << 20 {
+            return core::ptr::null_mut();
+        }
+        // SAFETY: within the block, as just checked.
+        let claimed = unsafe { start.add(from) };
+        // SAFETY: aligning skips less than the alignment, which was claimed too.
+        unsafe { claimed.add(claimed.align_offset(layout.align())) }
     }
 
     unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
 }
 
 #[global_allocator]
-static ALLOCATOR: Nothing = Nothing;
+static ALLOCATOR: Block = Block { memory: UnsafeCell::new([0; 1 << 20]), used: AtomicUsize::new(0) };
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
@@ -88,4 +108,20 @@ pub extern "C" fn qis_no_std() -> usize {
     let records = core::hint::black_box([60.0, 3.0, 45.0, 9.0, 71.0, 2.0, 38.0, 5.0]);
     let outcomes = core::hint::black_box([1.0, 0.0, 1.0, 0.0]);
     round_trip(&records, &outcomes, "adults with chest pain").map_or(0, |estimate| estimate.len())
+}
+
+/// The number of golden vectors that decode to other integers or another scale than they should.
+#[unsafe(no_mangle)]
+pub extern "C" fn qis_no_std_wrong() -> usize {
+    let wrong = |&&(dims, seed, hex, integers, scale): &&golden::Golden| {
+        let digit = |at: usize| {
+            hex.as_bytes().get(at).and_then(|&digit| char::from(digit).to_digit(16)).unwrap_or(0) as u8
+        };
+        let bytes: Vec<u8> = (0..hex.len() / 2).map(|i| digit(2 * i) << 4 | digit(2 * i + 1)).collect();
+        decode(Mode::Trellis, dims, &bytes, seed)
+            .ok()
+            .and_then(|it| it.integers().map(|it| it == (integers, scale)))
+            != Some(true)
+    };
+    golden::VECTORS.iter().filter(wrong).count()
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
+mod golden;
+
 use proptest::prelude::*;
 use qis_codec::{EncodeError, MAX_DIMS, MIN_TRELLIS_BYTES, Mode, decode, encode};
 
@@ -38,7 +40,7 @@ fn any_budget_from_the_least_up_takes_any_length() {
 /// Bytes and integers of known vectors: no version of the decoder may read them otherwise.
 #[test]
 fn golden_vectors_decode_to_these_integers() {
-    for (dims, seed, bytes, integers, scale) in GOLDEN {
+    for (dims, seed, bytes, integers, scale) in golden::VECTORS {
         let bytes: Vec<u8> =
             (0..bytes.len() / 2).map(|i| u8::from_str_radix(&bytes[2 * i..2 * i + 2], 16).unwrap()).collect();
         let decoded = decode(Mode::Trellis, *dims, &bytes, *seed).unwrap();
@@ -154,78 +156,3 @@ proptest! {
         let _ = decode(Mode::Trellis, dims, &bytes[..at.index(bytes.len())], seed);
     }
 }
-
-/// Coordinates, seed, bytes, integers, scale.
-type Golden = (usize, u64, &'static str, &'static [i32], f64);
-
-const GOLDEN: &[Golden] = &[
-    (
-        12,
-        1,
-        "1ff585f5cd5077fd5d",
-        &[219, 5021, -1023, -3545, 1559, 2145, -1437, -575, 629, 173, 111, -25],
-        0.0004062652587890625,
-    ),
-    (
-        12,
-        18446744073709551615,
-        "6b5665d2fa166ac50937fee70a2f5bf4",
-        &[175, 132251, -32009, -102557, 45793, 58171, -36865, -20707, 15327, 2691, -855, -225],
-        1.4662742614746094e-5,
-    ),
-    (
-        16,
-        81985529216486895,
-        "8f3fdbf262e22ee1304aaae257de959759aa23eaa857e7df232fd0f233e70e07834fe5768657b8f9",
-        &[
-            0, 164913039, -39671035, -127684649, 57251093, 72714191, -45999655, -26031263, 19188801, 3237037,
-            -818213, -158691, 8778629, -2532279, -42130059, 24100497,
-        ],
-        1.1757947504520416e-8,
-    ),
-    (
-        24,
-        2,
-        "c4817ebc29a92152016555506ea49420",
-        &[
-            1, 5415, -1257, -4255, 1891, 2497, -1419, -1107, 879, -25, 85, -83, 365, -99, -1579, 745, 2621,
-            -2417, -3603, 3943, 3199, -5293, -1687, 5233,
-        ],
-        0.000339508056640625,
-    ),
-    (
-        24,
-        3,
-        "e5e134c0aa13fab35b",
-        &[
-            23, 1121, -157, -575, 373, 173, -145, -25, 341, -83, 109, -99, 213, -23, -195, -113, 493, -153,
-            -641, 595, 617, -911, -161, 905,
-        ],
-        0.0023651123046875,
-    ),
-    (
-        20,
-        7,
-        "548e766394036edfe042f87b2ed9d641",
-        &[0, 15197357, 0, 0, 0, 6701033, 0, 0, 0, 298599, 0, 0, 0, -233359, 0, 0, 0, -6324833, 0, 0],
-        1.2759119272232056e-7,
-    ),
-    (
-        40,
-        9,
-        "b5d7811441246ed83379",
-        &[
-            -299, 1769, 61, 143, 237, 871, -129, 83, -151, 369, 95, -119, 49, -97, 51, 223, 89, -671, 105,
-            -59, 233, -1523, 157, -33, 75, -1131, -45, -85, -133, -69, 33, -55, -121, -19, 159, -83, 127, 5,
-            -95, -213,
-        ],
-        0.0010986328125,
-    ),
-    (
-        10,
-        8,
-        "aacf0f08fd37aebb6d269c657862a3bdc39680c8",
-        &[0, 23709, -5675, 24244713, 8253, 10383, -6675, -3737, 2943, 339],
-        8.249282836914063e-5,
-    ),
-];
