@@ -31,6 +31,28 @@ pub enum FingerprintError {
         /// The first such code.
         index: usize,
     },
+    /// No byte, or more bytes than dimensions.
+    #[error("a fingerprint of {dims} dimensions travels in 1 to {dims} bytes, not in {len}")]
+    Length {
+        /// Its dimensions.
+        dims: usize,
+        /// Its bytes.
+        len: usize,
+    },
+    /// Compact bytes that expand to no fingerprint of so many dimensions.
+    #[error("the bytes expand to no fingerprint of {dims} dimensions")]
+    Malformed {
+        /// The stated dimensions.
+        dims: usize,
+    },
+    /// It was to be compacted into fewer bytes than it takes.
+    #[error("the fingerprint needs {needed} bytes and may have {max_bytes}")]
+    Budget {
+        /// The fewest bytes it takes.
+        needed: usize,
+        /// Bytes it may have.
+        max_bytes: usize,
+    },
 }
 
 /// Two fingerprints of different spaces or dimensions were compared.

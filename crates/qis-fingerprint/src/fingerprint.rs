@@ -10,13 +10,29 @@ pub const MAX_DIMS: usize = 4096;
 /// The largest magnitude of a code.
 const MAX_CODE: i8 = 127;
 
+/// Scales integers of up to 48 bits so that the largest magnitude becomes 127, halves away from zero; `None` when all are zero.
+pub(crate) fn scale(integers: impl Iterator<Item = i64> + Clone) -> Option<Vec<i8>> {
+    let largest = integers.clone().map(i64::abs).max().filter(|&largest| largest > 0)?;
+    let twice = 2 * i64::from(MAX_CODE);
+    let code = |integer: i64| {
+        let magnitude = (integer.abs() * twice + largest) / (2 * largest);
+        i8::try_from(integer.signum() * magnitude).unwrap_or(MAX_CODE)
+    };
+    Some(integers.map(code).collect())
+}
+
 /// A direction in a [`SpaceId`], as 1 to [`MAX_DIMS`] signed bytes in -127..=127, at least one of them not zero.
 ///
 /// Only the direction is kept: similarity is the cosine, which knows no length, so the quantiser's scale is not stored.
+///
+/// It travels in the bytes of [`to_bytes`](Self::to_bytes), one a dimension or, once [compacted](Self::compact), fewer. Two are equal when
+/// their spaces, codes and bytes are; how similar they are is for the [`cosine`](Self::cosine) to say.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint {
-    space: SpaceId,
-    codes: Vec<i8>,
+    pub(crate) space: SpaceId,
+    pub(crate) codes: Vec<i8>,
+    /// The bytes it was expanded from; none when those are its codes. They are kept since several may expand to the same codes.
+    pub(crate) compact: Option<Vec<u8>>,
 }
 
 impl Fingerprint {
@@ -46,7 +62,7 @@ impl Fingerprint {
             let code = code as i8;
             code
         };
-        Ok(Self { space, codes: vector.iter().map(quantise).collect() })
+        Ok(Self { space, codes: vector.iter().map(quantise).collect(), compact: None })
     }
 
     /// Takes codes as they come from a packet or a quantising model.
@@ -64,7 +80,7 @@ impl Fingerprint {
         if codes.iter().all(|&code| code == 0) {
             return Err(FingerprintError::Zero);
         }
-        Ok(Self { space, codes })
+        Ok(Self { space, codes, compact: None })
     }
 
     /// The space it lives in.

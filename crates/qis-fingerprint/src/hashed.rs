@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use async_trait::async_trait;
 
+use crate::fingerprint::scale;
 use crate::{EmbedError, EmbedErrorKind, Embedder, Fingerprint, SpaceId};
 
 /// The longest text [`HashEmbedder`] takes, in bytes.
@@ -37,7 +38,8 @@ pub struct HashEmbedder {
 impl HashEmbedder {
     /// An embedder of `dims` dimensions; more of them mean fewer collisions.
     ///
-    /// Returns `None` unless `dims` is 8 to 4,096. Up to 64 travel in a packet as they are.
+    /// Returns `None` unless `dims` is 8 to 4,096. By default up to 64 travel in
+    /// a packet as they are, and more are [compacted](Fingerprint::compact).
     #[must_use]
     pub fn new(dims: u16) -> Option<Self> {
         (8..=4096).contains(&dims).then(|| Self { space: SpaceId::new("qis/hashed-ngrams/1", dims), dims })
@@ -77,12 +79,15 @@ impl HashEmbedder {
                 add(&mut counts, b'p', &[first.as_bytes(), b" ", second.as_bytes()], PAIR_WEIGHT);
             }
         }
-        Ok(Fingerprint::from_codes(self.space, scale(&counts))?)
+        // All features cancel with a handful of them and bad luck: any fixed direction will do then.
+        let first = || (0..self.dims).map(|index| if index == 0 { 127 } else { 0 }).collect();
+        let codes = scale(counts.iter().copied()).unwrap_or_else(first);
+        Ok(Fingerprint::from_codes(self.space, codes)?)
     }
 }
 
 impl Default for HashEmbedder {
-    /// 64 dimensions, which travel in a packet as they are.
+    /// 64 dimensions, which travel in a packet as they are by default.
     fn default() -> Self {
         Self { space: SpaceId::new("qis/hashed-ngrams/1", 64), dims: 64 }
     }
@@ -117,20 +122,6 @@ fn hash(kind: u8, parts: &[&[u8]]) -> u64 {
     let mixed = (fnv ^ fnv >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
     let mixed = (mixed ^ mixed >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     mixed ^ mixed >> 33
-}
-
-/// Scales counts so that the largest magnitude is 127, in integers, halves away from zero.
-fn scale(counts: &[i64]) -> Vec<i8> {
-    let largest = counts.iter().map(|count| count.abs()).max().unwrap_or(0);
-    if largest == 0 {
-        // All features cancelled, which takes a handful of them and bad luck: any fixed direction will do.
-        return (0..counts.len()).map(|index| if index == 0 { 127 } else { 0 }).collect();
-    }
-    let code = |&count: &i64| {
-        let magnitude = (count.abs() * 254 + largest) / (2 * largest);
-        i8::try_from(count.signum() * magnitude).unwrap_or(i8::MAX)
-    };
-    counts.iter().map(code).collect()
 }
 
 #[cfg(test)]

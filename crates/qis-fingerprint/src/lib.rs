@@ -6,12 +6,14 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod compact;
 mod embedder;
 mod error;
 mod fingerprint;
 mod hashed;
 mod space;
 
+pub use compact::MIN_COMPACT_BYTES;
 pub use embedder::{Embedder, FnEmbedder, embedder_fn};
 pub use error::{EmbedError, EmbedErrorKind, FingerprintError, SpaceMismatch};
 pub use fingerprint::{Fingerprint, MAX_DIMS};
