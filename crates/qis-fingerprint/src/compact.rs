@@ -52,6 +52,12 @@ impl Fingerprint {
         Self::from_bytes(self.space, dims, &bytes)
     }
 
+    /// Whether it travels in fewer bytes than dimensions.
+    #[must_use]
+    pub const fn is_compact(&self) -> bool {
+        self.compact.is_some()
+    }
+
     /// How many bytes it travels in.
     #[must_use]
     pub fn byte_len(&self) -> usize {

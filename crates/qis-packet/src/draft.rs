@@ -11,9 +11,9 @@ use crate::packet::dither_seed;
 use crate::provenance::Subject;
 use crate::wire::{Body, CONTEXT};
 use crate::{
-    Commitment, Confidence, DomainTag, Extensions, Identity, Lifetime, Lineage, MAX_FINGERPRINT_DIMS,
-    MAX_PACKET_BYTES, NetworkId, Order, OutcomePacket, PacketError, Payload, SiteSecret, Support, Timestamp,
-    Trailer,
+    Commitment, Confidence, DEFAULT_FINGERPRINT_BYTES, DomainTag, Extensions, Identity, Lifetime, Lineage,
+    MAX_FINGERPRINT_BYTES, MAX_PACKET_BYTES, NetworkId, Order, OutcomePacket, PacketError, Payload,
+    SiteSecret, Support, Timestamp, Trailer,
 };
 
 /// What a packet is to say, before it has an author, a place in the order and a signature.
@@ -58,6 +58,8 @@ pub struct Draft {
     support: Support,
     lineage: Option<Lineage>,
     extensions: Extensions,
+    max_bytes: usize,
+    fingerprint_bytes: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -100,7 +102,8 @@ impl Draft {
 
     /// The withdrawal of this author's standing packet of the domain.
     ///
-    /// The fingerprint should be that of the packet it withdraws, so that it reaches the same nodes. Confidence and support are left out.
+    /// The fingerprint should be that of the packet it withdraws, so that it reaches the same nodes; compact, it travels in the same
+    /// bytes. Confidence and support are left out.
     pub fn retraction(domain: DomainTag, fingerprint: Fingerprint) -> Self {
         Self::new(domain, fingerprint, Content::Payload(Payload::Retraction))
     }
@@ -129,6 +132,9 @@ impl Draft {
             support: packet.support(),
             lineage: packet.lineage().copied(),
             extensions: packet.extensions().clone(),
+            max_bytes: MAX_PACKET_BYTES,
+            // It stays as it is, unless less room is asked for.
+            fingerprint_bytes: Some(MAX_FINGERPRINT_BYTES),
         }
     }
 
@@ -142,6 +148,8 @@ impl Draft {
             support: Support::UNKNOWN,
             lineage: None,
             extensions: Extensions::default(),
+            max_bytes: MAX_PACKET_BYTES,
+            fingerprint_bytes: None,
         }
     }
 
@@ -175,17 +183,45 @@ impl Draft {
         self
     }
 
-    /// Makes the packet: fits the delta to the bytes that are left, commits to the provenance, signs.
+    /// Makes the packet at most so many bytes large, with its trailer and all else, for a link that carries no more.
+    ///
+    /// A delta is fitted to what is left; other payloads have the size they have. [`MAX_PACKET_BYTES`] by default, and a larger limit is
+    /// that one; of several limits the smallest counts. The fingerprint is the other thing that gives way: see
+    /// [`fingerprint_bytes`](Self::fingerprint_bytes).
+    pub const fn encode_within(mut self, max_bytes: usize) -> Self {
+        if max_bytes < self.max_bytes {
+            self.max_bytes = max_bytes;
+        }
+        self
+    }
+
+    /// Lets the fingerprint take at most so many bytes: one of more dimensions is [compacted](Fingerprint::compact).
+    ///
+    /// [`DEFAULT_FINGERPRINT_BYTES`] by default, or what it takes when it is compact already; from 9 up, and more than
+    /// [`MAX_FINGERPRINT_BYTES`] is that; of several limits the smallest counts. Fewer bytes leave more to the delta and find the
+    /// similar less well. All nodes of a network should take the same.
+    pub const fn fingerprint_bytes(mut self, max_bytes: usize) -> Self {
+        let most = match self.fingerprint_bytes {
+            Some(before) => before,
+            None => MAX_FINGERPRINT_BYTES,
+        };
+        self.fingerprint_bytes = Some(if max_bytes < most { max_bytes } else { most });
+        self
+    }
+
+    /// Makes the packet: compacts the fingerprint, fits the delta to the bytes that are left, commits to the provenance, signs.
     ///
     /// # Errors
     ///
-    /// [`PacketError`] when the content is refused or the packet would be larger than [`MAX_PACKET_BYTES`], with the sizes.
+    /// [`PacketError`] when the content is refused, the fingerprint does not fit its bytes, or the packet would be larger than
+    /// [it may be](Self::encode_within), with the sizes.
     pub fn seal(self, seal: &Seal<'_>) -> Result<OutcomePacket, PacketError> {
-        let dims = self.fingerprint.dims();
-        if dims > MAX_FINGERPRINT_DIMS {
-            return Err(PacketError::FingerprintDims { dims, max: MAX_FINGERPRINT_DIMS });
-        }
         self.check_content()?;
+        let limit = self.max_bytes;
+        let unless_said =
+            if self.fingerprint.is_compact() { MAX_FINGERPRINT_BYTES } else { DEFAULT_FINGERPRINT_BYTES };
+        let fingerprint = self.fingerprint.compact(self.fingerprint_bytes.unwrap_or(unless_said));
+        let fingerprint = fingerprint.map_err(PacketError::Fingerprint)?;
         let retraction = matches!(self.content, Content::Payload(Payload::Retraction));
         let mut body = Body {
             trailer: seal.trailer,
@@ -198,13 +234,13 @@ impl Draft {
             support: if retraction { Support::UNKNOWN } else { self.support },
             commitment: Commitment::from_bytes([0; 32]),
             lineage: self.lineage,
-            fingerprint: self.fingerprint,
+            fingerprint,
             payload: Payload::Retraction,
             extensions: self.extensions,
         };
         body.payload = match self.content {
             Content::Payload(payload) => payload,
-            Content::Delta(values) => fit_delta(&mut body, &values)?,
+            Content::Delta(values) => fit_delta(&mut body, &values, limit)?,
         };
         let subject = Subject {
             network: seal.network,
@@ -219,9 +255,9 @@ impl Draft {
 
         let bytes = body.encode();
         let needed = bytes.len() + seal.trailer.len();
-        if needed > MAX_PACKET_BYTES {
+        if needed > limit {
             let overhead = needed - body.payload.bytes().len();
-            return Err(PacketError::TooLarge { needed, limit: MAX_PACKET_BYTES, overhead });
+            return Err(PacketError::TooLarge { needed, limit, overhead });
         }
         let sign = || seal.identity.sign(&signed_message(CONTEXT, seal.network, &bytes));
         Ok(match seal.trailer {
@@ -258,7 +294,7 @@ impl Draft {
 }
 
 /// Encodes a delta into what is left of the packet's bytes, to the byte.
-fn fit_delta(body: &mut Body, values: &[f32]) -> Result<Payload, PacketError> {
+fn fit_delta(body: &mut Body, values: &[f32], limit: usize) -> Result<Payload, PacketError> {
     let seed = dither_seed(&body.author, body.order);
     let dims = u16::try_from(values.len())
         .map_err(|_| PacketError::Delta(EncodeError::Dims { dims: values.len() }))?;
@@ -266,13 +302,13 @@ fn fit_delta(body: &mut Body, values: &[f32]) -> Result<Payload, PacketError> {
     body.payload = delta(Mode::Raw, Vec::new());
     let empty = body.encode().len() + body.trailer.len();
     // The length of the payload is a varint: one byte up to 127, two beyond. One is in `empty` already.
-    let left = MAX_PACKET_BYTES.saturating_sub(empty);
+    let left = limit.saturating_sub(empty);
     let budget = if left > 127 { left - 1 } else { left };
     match qis_codec::encode(values, budget, seed) {
         Ok(encoded) => Ok(delta(encoded.mode(), encoded.into_bytes())),
         Err(EncodeError::Budget { needed, .. }) => {
             let overhead = empty + usize::from(needed > 127);
-            Err(PacketError::TooLarge { needed: overhead + needed, limit: MAX_PACKET_BYTES, overhead })
+            Err(PacketError::TooLarge { needed: overhead + needed, limit, overhead })
         }
         Err(error) => Err(PacketError::Delta(error)),
     }

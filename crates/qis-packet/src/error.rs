@@ -2,13 +2,15 @@
 
 use alloc::string::String;
 
+use qis_fingerprint::FingerprintError;
+
 use crate::{AuthorId, PublicKey};
 
 /// Why a packet was not made. The caller's misuse; nothing was made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PacketError {
-    /// It would be larger than a packet may be.
+    /// It would be larger than a packet, or this one, may be.
     #[error("the packet needs {needed} bytes and may have {limit}; {overhead} of them are not payload")]
     TooLarge {
         /// Bytes it would need.
@@ -21,14 +23,9 @@ pub enum PacketError {
     /// The delta is no vector the codec takes.
     #[error("the delta is refused")]
     Delta(#[source] qis_codec::EncodeError),
-    /// The fingerprint has more dimensions than travel in a packet.
-    #[error("the fingerprint has {dims} dimensions; at most {max} travel in a packet")]
-    FingerprintDims {
-        /// How many it has.
-        dims: usize,
-        /// How many travel.
-        max: usize,
-    },
+    /// The fingerprint can't be compacted into the bytes it may have: they are fewer than 9.
+    #[error("the fingerprint does not fit its bytes")]
+    Fingerprint(#[source] FingerprintError),
     /// Evidence without a byte, without dimensions, or with more than 4,096.
     #[error("evidence has 1 to 4096 dimensions and at least one byte; this has {dims} and {bytes}")]
     Evidence {
@@ -87,6 +84,9 @@ pub enum DecodeError {
         /// The name of the field in the wire format.
         field: &'static str,
     },
+    /// The bytes of the fingerprint are none of so many dimensions.
+    #[error("the fingerprint is none")]
+    Fingerprint(#[source] FingerprintError),
     /// The bytes left after the body are not the trailer that the flags announce.
     #[error("the trailer has {actual} bytes, the flags announce {expected}")]
     Trailer {

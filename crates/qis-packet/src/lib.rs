@@ -44,5 +44,9 @@ pub use time::{Freshness, Lifetime, SKEW_SECONDS, Timestamp};
 /// The most bytes a packet takes, with its signature and all else.
 pub const MAX_PACKET_BYTES: usize = 512;
 
-/// The most dimensions of the fingerprint in a packet.
-pub const MAX_FINGERPRINT_DIMS: usize = 64;
+/// The most bytes of the fingerprint in a packet.
+pub const MAX_FINGERPRINT_BYTES: usize = 192;
+
+/// The bytes of the fingerprint in a packet unless its draft says otherwise: up to so many dimensions travel as they are, more are
+/// [compacted](qis_fingerprint::Fingerprint::compact).
+pub const DEFAULT_FINGERPRINT_BYTES: usize = 64;

@@ -75,7 +75,7 @@ impl OutcomePacket {
     /// Reads a packet from exactly `bytes`, which nobody vouches for.
     ///
     /// Total: any input gives a packet or an error. Nothing is read of more than [`MAX_PACKET_BYTES`], and what is allocated is
-    /// bounded by the input. The signature and the content of the payload are not looked at.
+    /// bounded by the input and the dimensions of a compact fingerprint, at most 4,096. The signature and the content of the payload are not looked at.
     ///
     /// # Errors
     ///
@@ -220,7 +220,7 @@ impl OutcomePacket {
         self.body.lineage.as_ref()
     }
 
-    /// The situation it comes from.
+    /// The situation it comes from, as it travels: a compact one is not quite the one that its author gave, for the author neither.
     #[must_use]
     pub const fn fingerprint(&self) -> &Fingerprint {
         &self.body.fingerprint

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AuthorId, Commitment, Confidence, DecodeError, DomainTag, Extensions, Lifetime, Lineage,
-    MAX_FINGERPRINT_DIMS, Order, Payload, Support, Timestamp, Trailer,
+    MAX_FINGERPRINT_BYTES, Order, Payload, Support, Timestamp, Trailer,
 };
 
 pub(crate) const VERSION: u8 = 1;
@@ -125,11 +125,11 @@ impl Body {
         if let Some(lineage) = &self.lineage {
             append(&mut out, &WireLineage { generation: lineage.generation(), root: *lineage.root() });
         }
-        let codes: Vec<u8> = self.fingerprint.codes().iter().map(|code| code.cast_unsigned()).collect();
+        let fingerprint = self.fingerprint.to_bytes();
         let tail = Tail {
             space: self.fingerprint.space().to_bytes(),
-            fingerprint_dims: u16::try_from(codes.len()).unwrap_or(u16::MAX),
-            fingerprint: &codes,
+            fingerprint_dims: u16::try_from(self.fingerprint.dims()).unwrap_or(u16::MAX),
+            fingerprint: &fingerprint,
             dims: self.payload.dims(),
             payload: self.payload.bytes(),
         };
@@ -142,7 +142,8 @@ impl Body {
 
     /// Reads a body and returns it with the bytes after it.
     ///
-    /// Everything is parsed from borrowed slices and checked; the few copies at the end are of at most 512 bytes.
+    /// Everything is parsed from borrowed slices and checked; the few copies at the end are of at most 512 bytes, and of at most 4,096
+    /// dimensions of a compact fingerprint.
     pub(crate) fn decode(bytes: &[u8]) -> Result<(Self, &[u8]), DecodeError> {
         let malformed = |field| move |_: postcard::Error| DecodeError::Malformed { field };
         let range = |field| move || DecodeError::Range { field };
@@ -185,8 +186,9 @@ impl Body {
             support: Support::from_byte(head.support),
             commitment: Commitment::from_bytes(head.commitment),
             lineage,
-            fingerprint: fingerprint(&tail)?,
+            // Cheap checks first.
             payload: payload(&head, &tail)?,
+            fingerprint: fingerprint(&tail)?,
             extensions,
         };
         Ok((body, rest))
@@ -195,13 +197,11 @@ impl Body {
 
 /// The fingerprint of a tail. The caller may have filled in no more of it than that.
 pub(crate) fn fingerprint(tail: &Tail<'_>) -> Result<Fingerprint, DecodeError> {
-    let error = DecodeError::Range { field: "fingerprint" };
-    let dims = usize::from(tail.fingerprint_dims);
-    if dims > MAX_FINGERPRINT_DIMS || tail.fingerprint.len() != dims {
-        return Err(error);
+    if tail.fingerprint.len() > MAX_FINGERPRINT_BYTES {
+        return Err(DecodeError::Range { field: "fingerprint" });
     }
-    let codes = tail.fingerprint.iter().map(|byte| byte.cast_signed()).collect();
-    Fingerprint::from_codes(SpaceId::from_bytes(tail.space), codes).map_err(|_| error)
+    let (space, dims) = (SpaceId::from_bytes(tail.space), usize::from(tail.fingerprint_dims));
+    Fingerprint::from_bytes(space, dims, tail.fingerprint).map_err(DecodeError::Fingerprint)
 }
 
 fn payload(head: &Head<'_>, tail: &Tail<'_>) -> Result<Payload, DecodeError> {

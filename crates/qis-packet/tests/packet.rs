@@ -3,11 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
 use proptest::prelude::*;
-use qis_fingerprint::{Fingerprint, SpaceId};
+use qis_fingerprint::{Fingerprint, FingerprintError, SpaceId};
 use qis_packet::{
-    Confidence, DecodeError, DomainTag, Draft, Epoch, Extensions, Freshness, Identity, Lifetime, Lineage,
-    MAX_PACKET_BYTES, NetworkId, OpeningError, Order, OutcomePacket, PacketError, PacketId, Payload, Seal,
-    SiteSecret, Support, Timestamp, Trailer, VerifyError,
+    Confidence, DEFAULT_FINGERPRINT_BYTES, DecodeError, DomainTag, Draft, Epoch, Extensions, Freshness,
+    Identity, Lifetime, Lineage, MAX_FINGERPRINT_BYTES, MAX_PACKET_BYTES, NetworkId, OpeningError, Order,
+    OutcomePacket, PacketError, PacketId, Payload, Seal, SiteSecret, Support, Timestamp, Trailer,
+    VerifyError,
 };
 
 const TIME: u64 = 1_000_000;
@@ -198,8 +199,9 @@ fn bad_content_is_refused_with_its_reason() {
     assert_eq!(seal(delta(&[f32::NAN])), Err(PacketError::Delta(EncodeError::NotFinite { index: 0 })));
     let many = vec![1.0; 70_000];
     assert_eq!(seal(delta(&many)), Err(PacketError::Delta(EncodeError::Dims { dims: 70_000 })));
-    let wide = Draft::delta(domain(), fingerprint(65), &[1.0]);
-    assert_eq!(seal(wide), Err(PacketError::FingerprintDims { dims: 65, max: 64 }));
+    let squeezed = Draft::delta(domain(), fingerprint(65), &[1.0]).fingerprint_bytes(8);
+    let budget = FingerprintError::Budget { needed: 9, max_bytes: 8 };
+    assert_eq!(seal(squeezed), Err(PacketError::Fingerprint(budget)));
     let without_schema = Draft::evidence(domain(), fingerprint(8), 3, vec![1]);
     assert_eq!(seal(without_schema), Err(PacketError::NoSchema { domain: domain().to_string() }));
     let schema = DomainTag::with_schema("heart", [1; 4]).unwrap();
@@ -234,6 +236,123 @@ fn a_delta_that_is_too_long_is_fitted_to_the_bytes_left() {
     let renewed = seal_with(Draft::renewal(&read), Trailer::SignatureAndKey, order, TIME + 1).unwrap();
     assert_ne!(renewed.payload(), packet.payload());
     assert!(error(&renewed) < 0.04, "{}", error(&renewed));
+}
+
+/// The bytes of a 512-dimensional delta in a packet within a limit.
+fn delta_bytes(limit: usize, fingerprint_bytes: usize, trailer: Trailer) -> Result<usize, PacketError> {
+    let values: Vec<f32> = (0..512_u16).map(|i| f32::from(i * 37 % 101) - 50.0).collect();
+    let draft = Draft::delta(domain(), fingerprint(384), &values);
+    let draft = draft.encode_within(limit).fingerprint_bytes(fingerprint_bytes);
+    // Of 2026: an incarnation of four bytes, a time of five, and a tag of 16.
+    let order = Order { incarnation: 217_000_000, sequence: 1 };
+    let secret = SiteSecret::new(Epoch::of(Timestamp::from_unix_seconds(1_790_000_000)), [1; 32]);
+    let identity = identity();
+    let packet = draft.seal(&Seal {
+        identity: &identity,
+        network: network(),
+        secret: &secret,
+        node: "",
+        source: "",
+        order,
+        time: Timestamp::from_unix_seconds(1_790_000_000),
+        trailer,
+    })?;
+    assert!(packet.as_bytes().len() <= limit);
+    assert_eq!(OutcomePacket::decode(packet.as_bytes()).as_ref(), Ok(&packet));
+    assert!(matches!(packet.payload(), Payload::Delta { mode: qis_codec::Mode::Trellis, dims: 512, .. }));
+    packet.delta().unwrap().unwrap();
+    Ok(packet.payload().bytes().len())
+}
+
+#[test]
+fn a_small_link_leaves_a_delta_so_many_bytes() {
+    // The table of `docs/wire-format.md`, by limit, bytes of the fingerprint and trailer. The codec may leave a byte or two of either.
+    for (limit, print, trailer, left) in [
+        (512, 64, Trailer::Signature, 292),
+        (340, 64, Trailer::None, 184),
+        (340, 64, Trailer::Signature, 121),
+        (340, 16, Trailer::Signature, 168),
+        (222, 64, Trailer::None, 67),
+        (222, 16, Trailer::None, 115),
+        (222, 16, Trailer::Signature, 51),
+    ] {
+        let found = delta_bytes(limit, print, trailer).unwrap();
+        assert!((left - 2..=left + 2).contains(&found), "{limit} {print} {trailer:?}: {found} of {left}");
+    }
+    let error = delta_bytes(222, 64, Trailer::Signature).unwrap_err();
+    assert!(matches!(error, PacketError::TooLarge { needed: 223.., limit: 222, .. }), "{error}");
+}
+
+#[test]
+fn a_packet_that_fits_exactly_fits() {
+    let values = vec![1.5; 40];
+    let plain = || delta(&values);
+    let whole = seal(plain()).unwrap();
+    let len = whole.as_bytes().len();
+    assert!(matches!(whole.payload(), Payload::Delta { mode: qis_codec::Mode::Raw, .. }));
+    assert_eq!(seal(plain().encode_within(len)).as_ref(), Ok(&whole));
+    assert_eq!(seal(plain().encode_within(usize::MAX)).as_ref(), Ok(&whole));
+    let smaller = seal(plain().encode_within(len - 1).encode_within(len)).unwrap();
+    assert!(smaller.as_bytes().len() < len, "the smallest limit counts");
+    assert!(matches!(smaller.payload(), Payload::Delta { mode: qis_codec::Mode::Trellis, .. }));
+
+    let schema = DomainTag::with_schema("heart", [1; 4]).unwrap();
+    let evidence = || Draft::evidence(schema, fingerprint(8), 3, vec![1; 100]);
+    let len = seal(evidence()).unwrap().as_bytes().len();
+    assert!(seal(evidence().encode_within(len)).is_ok());
+    let error = seal(evidence().encode_within(len - 1)).unwrap_err();
+    assert_eq!(error, PacketError::TooLarge { needed: len, limit: len - 1, overhead: len - 100 });
+}
+
+#[test]
+fn an_author_sees_the_fingerprint_that_its_receivers_see() {
+    for (dims, bytes) in [(64, 64), (65, 64), (384, 64), (4096, 192), (100, 192), (384, 16)] {
+        let exact = fingerprint(dims);
+        let draft = Draft::delta(domain(), exact.clone(), &[1.0]).fingerprint_bytes(bytes);
+        let packet = seal(draft).unwrap();
+        let read = OutcomePacket::decode(packet.as_bytes()).unwrap();
+        assert_eq!(packet.fingerprint(), read.fingerprint());
+        assert_eq!(packet.fingerprint(), &exact.compact(bytes).unwrap());
+        assert_eq!(packet.fingerprint() == &exact, dims <= bytes);
+
+        // Said again, or withdrawn, it is the same to the byte.
+        let renewed = seal(Draft::renewal(&read)).unwrap();
+        assert_eq!(renewed.fingerprint(), packet.fingerprint());
+        if packet.fingerprint().is_compact() {
+            let withdrawn = seal(Draft::retraction(domain(), read.fingerprint().clone())).unwrap();
+            assert_eq!(withdrawn.fingerprint(), packet.fingerprint());
+        }
+    }
+    let unless_said = seal(Draft::delta(domain(), fingerprint(384), &[1.0])).unwrap();
+    assert!(unless_said.fingerprint().byte_len() <= DEFAULT_FINGERPRINT_BYTES);
+    let most = seal(Draft::delta(domain(), fingerprint(384), &[1.0]).fingerprint_bytes(999)).unwrap();
+    assert!(most.fingerprint().byte_len() <= MAX_FINGERPRINT_BYTES);
+}
+
+#[test]
+fn bytes_of_no_fingerprint_are_refused() {
+    let draft = Draft::delta("a/b".parse().unwrap(), fingerprint(300), &[1.0]);
+    let packet = seal_with(draft, Trailer::None, Order::default(), 1).unwrap();
+    let sent = packet.fingerprint().to_bytes();
+    let start = packet.as_bytes().windows(sent.len()).position(|bytes| bytes == sent).unwrap();
+    // Before it stand its dims, 300 as a varint, and its length.
+    assert_eq!(packet.as_bytes()[start - 3..start - 1], [0xac, 0x02]);
+    let with = |dims: [u8; 2], fingerprint: &[u8]| {
+        let mut bytes = packet.as_bytes().to_vec();
+        let len = fingerprint.len();
+        let len = if len < 128 { vec![len as u8] } else { vec![len as u8 | 0x80, (len >> 7) as u8] };
+        bytes.splice(start - 3..start + sent.len(), [&dims[..], &len, fingerprint].concat());
+        OutcomePacket::decode(&bytes).map(|read| read.fingerprint().clone())
+    };
+    let refused = |error| Err(DecodeError::Fingerprint(error));
+    assert_eq!(with([0xac, 0x02], &sent).as_ref(), Ok(packet.fingerprint()));
+    assert_eq!(with([0x81, 0x20], &sent), refused(FingerprintError::Dims { dims: 4097 }));
+    assert_eq!(with([0xac, 0x02], &[]), refused(FingerprintError::Length { dims: 300, len: 0 }));
+    assert_eq!(with([0xac, 0x02], &[0xff; 64]), refused(FingerprintError::Malformed { dims: 300 }));
+    assert_eq!(with([0xac, 0x02], &[1; 193]), Err(DecodeError::Range { field: "fingerprint" }));
+    assert_eq!(with([0x80, 0x01], &[1; 129]), refused(FingerprintError::Length { dims: 128, len: 129 }));
+    assert_eq!(with([0x80, 0x01], &[1; 128]).unwrap().dims(), 128);
+    assert_eq!(with([0x80, 0x01], &[0; 128]), refused(FingerprintError::Zero));
 }
 
 #[test]
@@ -277,7 +396,8 @@ fn any_draft() -> impl Strategy<Value = (Draft, Trailer, Order, u64)> {
     let tag = "[a-z0-9._/@-]{1,32}|[a-z]{1,20}@[0-9a-f]{8}";
     let extensions =
         proptest::collection::vec((any::<u8>(), proptest::collection::vec(any::<u8>(), 0..255)), 0..3);
-    (content, tag, 1_usize..90, any::<(u16, u8, u64, u16, u64)>(), extensions, order, 0_usize..3).prop_map(
+    let prints = prop_oneof![1_usize..90, 90_usize..600];
+    (content, tag, prints, any::<(u16, u8, u64, u16, u64)>(), extensions, order, 0_usize..3).prop_map(
         |(content, tag, prints, (dims, confidence, support, hours, time), fields, order, trailer)| {
             let domain = tag.parse().unwrap();
             let mut extensions = Extensions::default();
@@ -312,6 +432,26 @@ proptest! {
             prop_assert_eq!(read.as_ref(), Ok(&packet));
             let verified = read.unwrap().verify(network(), Some(&identity().public_key()));
             prop_assert_eq!(verified.is_ok(), trailer != Trailer::None);
+        }
+    }
+
+    #[test]
+    fn no_packet_exceeds_the_limit_of_its_draft(
+        (draft, trailer, order, time) in any_draft(), limit in 100_usize..600, prints in 9_usize..250,
+    ) {
+        let draft = draft.encode_within(limit).fingerprint_bytes(prints);
+        match seal_with(draft, trailer, order, time) {
+            Ok(packet) => {
+                prop_assert!(packet.as_bytes().len() <= limit.min(MAX_PACKET_BYTES));
+                prop_assert!(packet.fingerprint().byte_len() <= prints.min(MAX_FINGERPRINT_BYTES));
+                let read = OutcomePacket::decode(packet.as_bytes());
+                prop_assert_eq!(read.as_ref(), Ok(&packet));
+            }
+            Err(PacketError::TooLarge { needed, limit: stated, overhead }) => {
+                prop_assert_eq!(stated, limit.min(MAX_PACKET_BYTES));
+                prop_assert!(needed > stated && overhead <= needed);
+            }
+            Err(_) => {}
         }
     }
 
