@@ -195,6 +195,12 @@ impl Draft {
         self
     }
 
+    /// How large the packet may be: the smallest limit that was set.
+    #[must_use]
+    pub const fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
     /// Lets the fingerprint take at most so many bytes: one of more dimensions is [compacted](Fingerprint::compact).
     ///
     /// [`DEFAULT_FINGERPRINT_BYTES`] by default, or what it takes when it is compact already; from 9 up, and more than

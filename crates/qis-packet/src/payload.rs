@@ -49,6 +49,12 @@ impl Payload {
         }
     }
 
+    /// Whether it took the size there was: a quantised delta, which more room would have made more exact.
+    #[must_use]
+    pub const fn is_fitted(&self) -> bool {
+        matches!(self, Self::Delta { mode: Mode::Trellis, .. })
+    }
+
     /// Decodes a delta; `None` for other payloads. The seed is the packet's
     /// [`dither_seed`](crate::OutcomePacket::dither_seed); [`OutcomePacket::delta`](crate::OutcomePacket::delta) does both.
     ///

@@ -18,7 +18,7 @@ pub struct Descriptor {
     pub address: Address,
     /// One of its domains.
     pub domain: DomainTag,
-    /// Its situation in that domain.
+    /// Its situation in that domain, as its packets carry it. [`Fingerprint::to_bytes`] has the bytes to pass it on in.
     pub fingerprint: Fingerprint,
 }
 
@@ -31,6 +31,8 @@ pub struct Descriptor {
 /// - `nearest` returns at most `k` peers, no author twice, most similar first by
 ///   [`Fingerprint::cosine`], from the space of the query only. Missing some of the best is allowed and costs quality; an empty answer
 ///   from an empty network is not an error.
+/// - Fingerprints come as packets carry them, compact ones expanded. A directory that sends or stores them does so by
+///   [`Fingerprint::to_bytes`] and [`Fingerprint::from_bytes`]: compacted once more to fewer bytes, they find each other less well.
 /// - The answer may name the asking node; the router leaves it out.
 /// - Both are called from the node's driver, several at a time; they may wait for a network. The router gives up
 ///   a look-up that takes longer than its time-out, and the future may be dropped then.

@@ -132,7 +132,7 @@ impl NodeBuilder {
         self
     }
 
-    /// Bounds and waits.
+    /// Bounds and waits, among them how large the node's packets may be: see [`RouterConfig::max_packet_bytes`] for small links.
     pub fn config(mut self, config: RouterConfig) -> Self {
         self.config = config;
         self
@@ -159,9 +159,11 @@ impl NodeBuilder {
         if self.domains.is_empty() {
             return Err(missing("domain"));
         }
+        self.config.validate()?;
         let mut domains = BTreeMap::new();
         for domain in self.domains {
             let tag = domain.tag;
+            domain.check_room(&self.config).map_err(|source| BuildError::Domain { domain: tag, source })?;
             if domains.insert(tag, domain).is_some() {
                 return Err(BuildError::DuplicateDomain { domain: tag });
             }
@@ -247,6 +249,7 @@ async fn announce(node: &Node, now: Moment) -> Result<(), BuildError> {
         if described && !announced {
             let embedded = node.inner.embed(domain, None).await;
             let fingerprint = embedded.map_err(|source| BuildError::Embed { domain: domain.tag, source })?;
+            let fingerprint = node.inner.lock().router.compact(fingerprint);
             let author = node.author();
             let descriptor = Descriptor::new(author, node.address(), domain.tag, fingerprint.clone());
             let announce = async { node.inner.directory.announce(&descriptor).await };

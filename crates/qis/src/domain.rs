@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use qis_codec::MAX_DIMS;
-use qis_packet::{DomainTag, DomainTagError, Lifetime, MAX_PACKET_BYTES, OutcomePacket, Payload};
-use qis_route::proto::{PayloadDecoder, PayloadRefusal};
+use qis_packet::{DomainTag, DomainTagError, Lifetime, OutcomePacket, Payload};
+use qis_route::proto::{PayloadDecoder, PayloadRefusal, RouterConfig};
 use qis_synth::bayes::EmpiricalBayes;
 use qis_synth::evidence::{EvidenceSummary, Schema};
 use qis_synth::rules::{AnchoredMean, Ema};
 use qis_synth::{Content, Synthesizer};
-
-/// All of a signed packet but its tag, its fingerprint and its payload, at the longest; the wire format has the table.
-const OVERHEAD: usize = 143;
 
 /// A domain a node takes part in: what its packets hold, and by which rule they are synthesised.
 ///
@@ -91,13 +88,18 @@ impl Domain {
     /// evidence on, which is about 30.
     pub fn evidence(prefix: &str, schema: Schema) -> Result<Self, DomainError> {
         let tag = schema.domain(prefix)?;
-        let (dims, needed) = (schema.dims(), EvidenceSummary::encoded_len(schema.family(), schema.dims()));
-        let available = (MAX_PACKET_BYTES - OVERHEAD).saturating_sub(tag.as_str().len() + dims - 1);
-        if needed > available {
-            return Err(DomainError::TooWide { dims, needed, available });
-        }
         let kind = Kind::Evidence { schema: Arc::new(schema) };
-        Ok(Self::new(tag, kind, Arc::new(EmpiricalBayes::default())))
+        let domain = Self::new(tag, kind, Arc::new(EmpiricalBayes::default()));
+        domain.check_room(&RouterConfig::default())?;
+        Ok(domain)
+    }
+
+    /// Whether evidence, with its gradient as the fingerprint, fits the packets of a node.
+    pub(crate) fn check_room(&self, config: &RouterConfig) -> Result<(), DomainError> {
+        let Kind::Evidence { schema } = &self.kind else { return Ok(()) };
+        let (dims, needed) = (schema.dims(), EvidenceSummary::encoded_len(schema.family(), schema.dims()));
+        let available = config.payload_room(self.tag.as_str().len(), dims - 1);
+        if needed > available { Err(DomainError::TooWide { dims, needed, available }) } else { Ok(()) }
     }
 
     fn new(tag: DomainTag, kind: Kind, rule: Arc<dyn Synthesizer>) -> Self {

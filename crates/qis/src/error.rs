@@ -25,6 +25,15 @@ pub enum BuildError {
         /// The tag.
         domain: DomainTag,
     },
+    /// A domain that does not fit the configuration: its evidence is larger than the node's packets may be.
+    #[error("the domain {domain} is refused")]
+    Domain {
+        /// The tag.
+        domain: DomainTag,
+        /// Why.
+        #[source]
+        source: crate::DomainError,
+    },
     /// The transport carries no frame as large as a packet's.
     #[error("the transport carries frames of {max_frame} bytes; a packet needs {needed}")]
     FrameTooSmall {

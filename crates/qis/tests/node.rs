@@ -131,8 +131,6 @@ async fn each_misuse_is_an_error_and_changes_nothing() {
     assert!(refuse(a.emit(DOMAIN, [1.0, 2.0]).confidence(1.5)).await.contains("0..=1"));
     assert!(refuse(a.emit(DOMAIN, [1.0, 2.0]).confidence(f64::NAN)).await.contains("0..=1"));
     assert!(refuse(a.emit(DOMAIN, [1.0, 2.0]).situation("...")).await.contains("cannot be embedded"));
-    let wide = Fingerprint::from_codes(SpaceId::new("wide", 65), vec![1; 65]).unwrap();
-    assert!(refuse(a.emit(DOMAIN, [1.0, 2.0]).fingerprint(wide)).await.contains("makes no packet"));
     assert!(matches!(b.retract(DOMAIN).await, Err(EmitError::Route(_))), "nothing to withdraw");
     assert!(matches!(a.synthesize("x").await, Err(SynthesizeError::UnknownDomain { .. })));
     assert_eq!(a.stats().emissions, 1);
@@ -456,6 +454,58 @@ async fn a_host_s_model_routes_by_its_own_space() {
     let near: Vec<&str> = receipt.recipients.iter().map(|one| one.address.as_str()).collect();
     assert_eq!(near, ["clinic-2", "clinic-3"], "the most similar first");
     assert!(receipt.recipients[0].similarity > receipt.recipients[1].similarity);
+}
+
+fn small_packets() -> RouterConfig {
+    RouterConfig { max_packet_bytes: 340, fingerprint_bytes: 16, ..RouterConfig::default() }
+}
+
+#[tokio::test]
+async fn a_node_on_a_small_link_keeps_its_packets_small() {
+    let net = Network::new();
+    let clock = ManualClock::at(Timestamp::from_unix_seconds(1_795_000_000));
+    let part = |seed| {
+        let domain = Domain::delta(DOMAIN, 512).unwrap().lifetime(Lifetime::from_hours(3).unwrap());
+        let embedder = qis::HashEmbedder::new(384).unwrap();
+        builder(&net, seed).domain(domain).config(small_packets()).embedder(embedder).clock(clock.clone())
+    };
+    let (a, b) = (start(&net, part(1)).await, start(&net, part(2)).await);
+    let values: Vec<f32> = (0..512_u16).map(|i| f32::from(i * 37 % 101) - 50.0).collect();
+    let receipt = a.emit(DOMAIN, &values).await.unwrap();
+    // There is no room for the key beside so small a delta: the first time it is sent again with the key.
+    assert_eq!((receipt.delivered(), receipt.recipients[0].attempts), (1, 2));
+    assert!((300..=340).contains(&receipt.bytes), "{}", receipt.bytes);
+    assert!(receipt.recipients[0].similarity > 0.99, "one tag, one compact fingerprint");
+
+    let before = b.standing(DOMAIN).remove(0);
+    assert_eq!(before.fingerprint().dims(), 384);
+    assert!(before.fingerprint().byte_len() <= 16);
+    // The clock states it again, in as few bytes and with the same fingerprint.
+    for _ in 0..30 {
+        clock.advance(Duration::from_secs(300));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let renewed = b.standing(DOMAIN).remove(0);
+    assert!(renewed.order() > before.order() && renewed.as_bytes().len() <= 340);
+    assert_eq!(renewed.fingerprint(), before.fingerprint());
+    assert_eq!(a.standing(DOMAIN), b.standing(DOMAIN), "the author sees what its receivers see");
+    assert_eq!(b.synthesize(DOMAIN).pull().await.unwrap().origins, 1);
+    a.retract(DOMAIN).await.unwrap();
+    assert!(b.standing(DOMAIN).is_empty());
+}
+
+#[tokio::test]
+async fn a_node_whose_packets_are_too_small_for_its_domain_is_not_built() {
+    let net = Network::new();
+    let names: Vec<String> = (0..24).map(|i| format!("f{i}")).collect();
+    let schema = Schema::new(Family::Logistic, &names, Scaling::SiteLocal).unwrap();
+    let domain = Domain::evidence(DOMAIN, schema).unwrap();
+    let error = builder(&net, 1).domain(domain.clone()).config(small_packets()).build().await.unwrap_err();
+    assert!(matches!(error, BuildError::Domain { .. }), "{error}");
+    builder(&net, 1).domain(domain).build().await.unwrap();
+    let config = RouterConfig { max_packet_bytes: 100, ..RouterConfig::default() };
+    let error = builder(&net, 1).domain(Domain::delta(DOMAIN, 2).unwrap()).config(config).build().await;
+    assert!(matches!(error, Err(BuildError::Config(_))));
 }
 
 #[tokio::test]

@@ -3,8 +3,15 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use qis_fingerprint::{Fingerprint, MIN_COMPACT_BYTES};
+use qis_packet::{DEFAULT_FINGERPRINT_BYTES, Draft, MAX_FINGERPRINT_BYTES, MAX_PACKET_BYTES};
+
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 const MOST_RECIPIENTS: usize = 1000;
+/// All of a signed packet but its tag, its fingerprint and its payload, at the longest; the wire format has the table.
+const LONGEST_OVERHEAD: usize = 143;
+/// The longest tag, and the fewest bytes of any delta.
+const LEAST_CONTENT: usize = 32 + 8;
 
 /// How much may come, on average and at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,6 +42,13 @@ pub struct RouterConfig {
     pub pull_timeout: Duration,
     /// How many packets an answer has at most, 1 to 32, 8 by default.
     pub answer_packets: u8,
+    /// How large this node's own packets are at most, for a link that carries less than 512 bytes at a time: 512 by default, and at least
+    /// 183 more than [`fingerprint_bytes`](Self::fingerprint_bytes), so that a withdrawal always fits. Deltas are fitted to what is left;
+    /// evidence has one size and is refused when it does not fit. Renewals keep to it; what others send may still have 512.
+    pub max_packet_bytes: usize,
+    /// How many bytes the fingerprint of an own packet or query takes at most, 9 to 192, 64 by default; see
+    /// [`Draft::fingerprint_bytes`]. 16 leave a delta 48 more. Take the same on all nodes of a network.
+    pub fingerprint_bytes: usize,
     /// Emissions under way, 64 by default; a further one is refused with [`EmitError::QueueFull`](super::EmitError::QueueFull).
     pub emissions: NonZeroUsize,
     /// Pulls under way, 16 by default; a further one is refused.
@@ -95,6 +109,25 @@ impl RouterConfig {
         }
     }
 
+    /// How many bytes a signed packet without a key leaves to evidence, however long its varints, with a tag of `tag` bytes and a
+    /// fingerprint of `dims` dimensions.
+    #[must_use]
+    pub const fn payload_room(&self, tag: usize, dims: usize) -> usize {
+        let fingerprint = if dims < self.fingerprint_bytes { dims } else { self.fingerprint_bytes };
+        self.max_packet_bytes.saturating_sub(LONGEST_OVERHEAD + tag + fingerprint)
+    }
+
+    /// A draft within these bounds.
+    pub(super) fn bound(&self, draft: Draft) -> Draft {
+        draft.encode_within(self.max_packet_bytes).fingerprint_bytes(self.fingerprint_bytes)
+    }
+
+    /// A fingerprint as it travels within these bounds.
+    pub(super) fn compact(&self, fingerprint: Fingerprint) -> Fingerprint {
+        // The configuration was checked, so there is room.
+        fingerprint.compact(self.fingerprint_bytes).unwrap_or(fingerprint)
+    }
+
     /// Checks every field.
     ///
     /// # Errors
@@ -116,6 +149,12 @@ impl RouterConfig {
             refuse("pull_timeout", "must be more than zero and at most a day")
         } else if !(1..=32).contains(&self.answer_packets) {
             refuse("answer_packets", "must be 1 to 32")
+        } else if !(MIN_COMPACT_BYTES..=MAX_FINGERPRINT_BYTES).contains(&self.fingerprint_bytes) {
+            refuse("fingerprint_bytes", "must be 9 to 192")
+        } else if !(self.fingerprint_bytes + LONGEST_OVERHEAD + LEAST_CONTENT..=MAX_PACKET_BYTES)
+            .contains(&self.max_packet_bytes)
+        {
+            refuse("max_packet_bytes", "must be at least 183 more than fingerprint_bytes, and at most 512")
         } else if !positive(&self.peer_rate) {
             refuse("peer_rate", "must be more than zero, with a burst of at least one")
         } else if !positive(&self.author_rate) {
@@ -142,6 +181,8 @@ impl Default for RouterConfig {
             lookup_timeout: Duration::from_secs(10),
             pull_timeout: Duration::from_secs(4),
             answer_packets: 8,
+            max_packet_bytes: MAX_PACKET_BYTES,
+            fingerprint_bytes: DEFAULT_FINGERPRINT_BYTES,
             emissions: nonzero(64),
             pulls: nonzero(16),
             authors_per_domain: nonzero(1024),
@@ -173,6 +214,12 @@ mod tests {
         assert_eq!(refused(|c| c.lookup_timeout = Duration::MAX), "lookup_timeout");
         assert_eq!(refused(|c| c.k = NonZeroUsize::MAX), "k");
         assert_eq!(refused(|c| c.answer_packets = 33), "answer_packets");
+        assert_eq!(refused(|c| c.fingerprint_bytes = 8), "fingerprint_bytes");
+        assert_eq!(refused(|c| c.fingerprint_bytes = 193), "fingerprint_bytes");
+        assert_eq!(refused(|c| c.max_packet_bytes = 513), "max_packet_bytes");
+        assert_eq!(refused(|c| c.max_packet_bytes = 222), "max_packet_bytes");
+        let lora = RouterConfig { max_packet_bytes: 222, fingerprint_bytes: 16, ..RouterConfig::default() };
+        assert_eq!(lora.validate(), Ok(()));
         assert_eq!(refused(|c| c.peer_rate.per_second = f64::NAN), "peer_rate");
         assert_eq!(refused(|c| c.author_rate.burst = 0), "author_rate");
     }

@@ -22,6 +22,9 @@ const RENEW_LOOK: Duration = Duration::from_secs(3600);
 impl<D: PayloadDecoder> Router<D> {
     /// Emits an outcome: makes it this node's standing packet, durably, then sends it to the most similar nodes.
     ///
+    /// The packet keeps to the draft's bounds of size and to the [configuration's](super::RouterConfig::max_packet_bytes); when the clock
+    /// states it again, only the latter are known.
+    ///
     /// # Errors
     ///
     /// [`EmitError`] when the outcome is refused; nothing has changed then. A failure of the store comes later, as
@@ -38,7 +41,7 @@ impl<D: PayloadDecoder> Router<D> {
             return Err(EmitError::Busy);
         }
         let order = self.own.peek(now.wall);
-        let packet = self.author.seal(draft, origin, order, now.wall)?;
+        let packet = self.author.seal(self.config.bound(draft), origin, order, now.wall)?;
         let domain = packet.domain();
         if !self.decoder.knows(&domain) {
             return Err(EmitError::UnknownDomain { domain });

@@ -2,7 +2,7 @@
 
 use postcard::{take_from_bytes, to_extend};
 use qis_fingerprint::{Fingerprint, SpaceId};
-use qis_packet::{DomainTag, FrameKind, MAX_FINGERPRINT_DIMS, MAX_PACKET_BYTES, PublicKey};
+use qis_packet::{DomainTag, FrameKind, MAX_FINGERPRINT_BYTES, MAX_PACKET_BYTES, PublicKey};
 use serde::{Deserialize, Serialize};
 
 /// What a frame that carries a packet has besides it, at most: an answer's kind, nonce, place, number, and the author's key.
@@ -92,6 +92,7 @@ struct WireQuery<'a> {
     domain: &'a str,
     limit: u8,
     space: [u8; 4],
+    dims: u16,
     fingerprint: &'a [u8],
     have: &'a [u8],
 }
@@ -165,13 +166,14 @@ impl Query {
     pub(super) const MAX_HAVE: usize = 64;
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        let codes: Vec<u8> = self.fingerprint.codes().iter().map(|code| code.cast_unsigned()).collect();
+        let fingerprint = self.fingerprint.to_bytes();
         let wire = WireQuery {
             nonce: self.nonce.to_le_bytes(),
             domain: self.domain.as_str(),
             limit: self.limit,
             space: self.fingerprint.space().to_bytes(),
-            fingerprint: &codes,
+            dims: u16::try_from(self.fingerprint.dims()).unwrap_or(u16::MAX),
+            fingerprint: &fingerprint,
             have: self.have.as_flattened(),
         };
         encode(FrameKind::Query, &wire)
@@ -180,15 +182,15 @@ impl Query {
     pub(super) fn decode(body: &[u8]) -> Option<Self> {
         let wire: WireQuery<'_> = decode_exactly(body)?;
         let (have, rest) = wire.have.as_chunks::<4>();
-        if wire.fingerprint.len() > MAX_FINGERPRINT_DIMS || have.len() > Self::MAX_HAVE || !rest.is_empty() {
+        if wire.fingerprint.len() > MAX_FINGERPRINT_BYTES || have.len() > Self::MAX_HAVE || !rest.is_empty() {
             return None;
         }
-        let codes = wire.fingerprint.iter().map(|byte| byte.cast_signed()).collect();
+        let (space, dims) = (SpaceId::from_bytes(wire.space), usize::from(wire.dims));
         Some(Self {
             nonce: u64::from_le_bytes(wire.nonce),
             domain: wire.domain.parse().ok()?,
             limit: wire.limit,
-            fingerprint: Fingerprint::from_codes(SpaceId::from_bytes(wire.space), codes).ok()?,
+            fingerprint: Fingerprint::from_bytes(space, dims, wire.fingerprint).ok()?,
             have: have.to_vec(),
         })
     }
@@ -261,10 +263,15 @@ mod tests {
             let acknowledgement = Acknowledgement { nonce: u64::MAX, status, instead };
             assert_eq!(Acknowledgement::decode(body(&acknowledgement.encode())), Some(acknowledgement));
         }
-        let fingerprint = Fingerprint::from_codes(SpaceId::new("t", 2), vec![1, -127]).unwrap();
-        let have = vec![[1; 4]; Query::MAX_HAVE];
-        let query = Query { nonce: 1, domain: "a/b".parse().unwrap(), limit: 8, fingerprint, have };
-        assert_eq!(Query::decode(body(&query.encode())), Some(query));
+        let small = Fingerprint::from_codes(SpaceId::new("t", 2), vec![1, -127]).unwrap();
+        let large =
+            Fingerprint::from_codes(SpaceId::new("t", 400), (0..400).map(|i| (i % 100) as i8).collect());
+        let large = large.unwrap().compact(MAX_FINGERPRINT_BYTES).unwrap();
+        for fingerprint in [small, large] {
+            let have = vec![[1; 4]; Query::MAX_HAVE];
+            let query = Query { nonce: 1, domain: "a/b".parse().unwrap(), limit: 8, fingerprint, have };
+            assert_eq!(Query::decode(body(&query.encode())), Some(query));
+        }
     }
 
     #[test]

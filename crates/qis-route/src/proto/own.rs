@@ -11,6 +11,8 @@ use qis_packet::{
 const INCARNATION_EPOCH: u64 = 1_577_836_800;
 /// How far ahead of the wall clock's an incarnation may be that somebody says this node has used: a day.
 const PLAUSIBLE_SECONDS: u32 = 24 * 3600;
+/// A public key in the trailer.
+const KEY_BYTES: usize = 32;
 
 /// Who a router signs for.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ impl Author {
     }
 
     /// Seals a draft with its key in the trailer, or, when there is no room for it, without: receivers that do not know it ask.
+    ///
+    /// A quantised delta makes room for anything. The key may take an eighth of what it would have, and no more.
     pub(super) fn seal(
         &self,
         draft: Draft,
@@ -48,11 +52,20 @@ impl Author {
             time,
             trailer,
         };
+        let limit = draft.max_bytes();
         match draft.clone().seal(&seal(Trailer::SignatureAndKey)) {
-            Err(PacketError::TooLarge { .. }) => draft.seal(&seal(Trailer::Signature)),
-            sealed => sealed,
+            Ok(packet) if !is_squeezed(&packet, limit) => Ok(packet),
+            Ok(_) | Err(PacketError::TooLarge { .. }) => draft.seal(&seal(Trailer::Signature)),
+            Err(error) => Err(error),
         }
     }
+}
+
+/// Whether the key took more than an eighth of the room that a quantised delta would have had without.
+fn is_squeezed(packet: &OutcomePacket, limit: usize) -> bool {
+    let payload = packet.payload();
+    let room = (limit + payload.bytes().len()).saturating_sub(packet.as_bytes().len());
+    payload.is_fitted() && room < 7 * KEY_BYTES
 }
 
 /// Where an outcome comes from, in the site's own words; committed to and not shown.

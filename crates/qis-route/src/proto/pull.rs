@@ -106,6 +106,7 @@ impl<D: PayloadDecoder> Router<D> {
             return Err(PullError::QueueFull { limit });
         }
         let id = PullId(self.count());
+        let fingerprint = self.compact(fingerprint);
         let pull = Pull {
             domain,
             fingerprint: fingerprint.clone(),

@@ -305,14 +305,25 @@ impl<D: PayloadDecoder> Router<D> {
         self.author.secret.erase_before(Epoch::of(time))
     }
 
-    /// Makes the node findable in a domain, now and again and again.
+    /// A fingerprint as this node's packets and queries carry it, [compacted](Fingerprint::compact) where it has to be.
+    ///
+    /// All that leaves the node and all that is compared with what came in goes by that one: packets, announcements, look-ups,
+    /// queries, similarities.
+    #[must_use]
+    pub fn compact(&self, fingerprint: Fingerprint) -> Fingerprint {
+        self.config.compact(fingerprint)
+    }
+
+    /// Makes the node findable in a domain, now and again and again, by the fingerprint [as it travels](Self::compact).
     pub fn announce(&mut self, now: Moment, domain: DomainTag, fingerprint: Fingerprint) {
+        let fingerprint = self.compact(fingerprint);
         self.urgent.push_back(Output::Announce { domain, fingerprint: fingerprint.clone() });
         self.announce_later(now, domain, fingerprint, ANNOUNCE_EVERY);
     }
 
     /// Takes note of what the driver has announced already, so that it is announced again in time.
     pub fn set_announced(&mut self, now: Moment, domain: DomainTag, fingerprint: Fingerprint) {
+        let fingerprint = self.compact(fingerprint);
         self.announce_later(now, domain, fingerprint, ANNOUNCE_EVERY);
     }
 
