@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use qis_codec::encode;
+use qis_fingerprint::{Fingerprint, SpaceId};
 use qis_fuzz::{IDENTITIES, SECRET, START, domain, fingerprint, network};
 use qis_packet::{Draft, FrameKind, Order, RotationStatement, Seal, Trailer};
 use qis_synth::evidence::{Evidence, Family, Scaling, Schema};
@@ -39,6 +40,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     write("packet", "unsigned", delta.seal(&seal(Trailer::None))?.as_bytes())?;
     let zero = Draft::delta(domain(0), fingerprint(1), &[0.0; 9]);
     write("packet", "zero", zero.seal(&seal(Trailer::None))?.as_bytes())?;
+    let codes = (0..300).map(|i| (i * 37 % 101 - 50) as i8).collect();
+    let wide = Fingerprint::from_codes(SpaceId::new("fuzz", 300), codes)?.compact(24)?;
+    write("packet", "fingerprint", &[&300_u16.to_le_bytes()[..], &wide.to_bytes()].concat())?;
+    let compact = Draft::delta(domain(0), wide, &[1.0, 2.0]).seal(&seal(Trailer::None))?;
+    write("packet", "compact", compact.as_bytes())?;
     let retraction = Draft::retraction(domain(0), fingerprint(1)).seal(&seal(Trailer::SignatureAndKey))?;
     write("packet", "retraction", retraction.as_bytes())?;
     let evidence = Draft::evidence(domain(1), fingerprint(1), 3, vec![1; 15]);

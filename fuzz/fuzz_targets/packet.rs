@@ -1,11 +1,25 @@
-//! A packet that decodes has one form, within the limit; what it says can be read. The layout of any bytes agrees with the decoder.
+//! A packet that decodes has one form, within the limit; what it says can be read. The layout of any bytes agrees with the decoder. A fingerprint has
+//! one form by itself too.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use qis_fingerprint::{Fingerprint, SpaceId};
 use qis_fuzz::{IDENTITIES, START, network};
-use qis_packet::{Draft, Layout, MAX_FINGERPRINT_DIMS, MAX_PACKET_BYTES, OutcomePacket, Payload};
+use qis_packet::{Draft, Layout, MAX_FINGERPRINT_BYTES, MAX_PACKET_BYTES, OutcomePacket, Payload};
+
+/// The bytes as a fingerprint: how they are compacted is not for the fuzzer to find behind all other fields.
+fn fingerprint(data: &[u8]) {
+    let Some((dims, bytes)) = data.split_first_chunk() else { return };
+    let (space, dims) = (SpaceId::from_bytes([0; 4]), usize::from(u16::from_le_bytes(*dims)));
+    let Ok(print) = Fingerprint::from_bytes(space, dims, bytes) else { return };
+    assert_eq!((print.to_bytes(), print.dims()), (bytes.to_vec(), dims));
+    Fingerprint::from_codes(space, print.codes().to_vec()).expect("what expands has codes");
+    let compact = print.compact(MAX_FINGERPRINT_BYTES).expect("there is room");
+    assert!(compact.byte_len() <= MAX_FINGERPRINT_BYTES);
+}
 
 fuzz_target!(|data: &[u8]| {
+    fingerprint(data);
     let decoded = OutcomePacket::decode(data);
     let layout = Layout::of(data);
     let covered = layout.spans().iter().fold(0, |end, span| {
@@ -22,7 +36,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(packet) = decoded else { return };
     assert!(data.len() <= MAX_PACKET_BYTES);
     assert_eq!(packet.as_bytes(), data);
-    assert!(packet.fingerprint().dims() <= MAX_FINGERPRINT_DIMS);
+    assert!(packet.fingerprint().byte_len() <= MAX_FINGERPRINT_BYTES);
     let again = OutcomePacket::decode(packet.as_bytes()).expect("what decoded decodes");
     assert_eq!(again, packet);
     assert_eq!(again.id(), packet.id());
