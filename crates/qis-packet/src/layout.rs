@@ -4,9 +4,10 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use qis_codec::{MAX_DIMS, Mode};
+use qis_fingerprint::FingerprintError;
 
 use crate::wire::{self, Flags, Tail, VERSION};
-use crate::{DomainTag, Lifetime, MAX_FINGERPRINT_DIMS, MAX_GENERATION, MAX_PACKET_BYTES};
+use crate::{DecodeError, DomainTag, Lifetime, MAX_FINGERPRINT_BYTES, MAX_GENERATION, MAX_PACKET_BYTES};
 
 /// A field of a packet in its wire form, in the order of the bytes.
 ///
@@ -135,6 +136,9 @@ pub enum Problem {
         /// The number or byte that is there.
         found: u64,
     },
+    /// Bytes that are no fingerprint of so many dimensions.
+    #[error("{0}")]
+    Fingerprint(FingerprintError),
     /// Evidence in a domain whose tag names no schema.
     #[error("expected a tag that ends in @ and 8 digits of 0-9 a-f, since the packet is evidence")]
     NoSchema,
@@ -364,18 +368,18 @@ impl<'a> Walk<'a> {
             dims: 0,
             payload: &[],
         };
-        if wire::fingerprint(&tail).is_ok() {
-            return Ok(());
-        }
+        let Err(error) = wire::fingerprint(&tail) else { return Ok(()) };
         // Which of the three it is that does not go with the others.
-        let most = MAX_FINGERPRINT_DIMS as u64;
-        dims.expect((1..=most).contains(&dims.value), "1 to 64 dimensions")?;
-        length.expect(length.value == dims.value, "as many bytes as dimensions")?;
-        let index = bytes.iter().position(|&byte| byte.cast_signed() == i8::MIN).unwrap_or(0);
-        let value = bytes.get(index).copied().map_or(0, u64::from);
-        let byte = Number { field: Field::Fingerprint, offset: offset + index, value };
-        byte.expect(false, "-127 to 127, and not all of them zero")?;
-        Ok(())
+        dims.expect((1..=MAX_DIMS as u64).contains(&dims.value), "1 to 4096 dimensions")?;
+        let most = dims.value.min(MAX_FINGERPRINT_BYTES as u64);
+        length.expect((1..=most).contains(&length.value), "1 to 192 bytes, and no more than dimensions")?;
+        let (index, error) = match error {
+            DecodeError::Fingerprint(error @ FingerprintError::Code { index }) => (index, error),
+            DecodeError::Fingerprint(error) => (0, error),
+            // All its other errors were found above.
+            _ => return Ok(()),
+        };
+        Err(fault(offset + index, Field::Fingerprint, Problem::Fingerprint(error)))
     }
 
     fn payload(&mut self, flags: u8) -> Result<(), Fault> {

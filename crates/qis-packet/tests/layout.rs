@@ -149,16 +149,21 @@ fn each_fault_is_located() {
         ),
         (spliced(&plain, 1..2, &[0x09]), "byte 30, confidence: expected 0 in a retraction, found 255 (0xff)"),
         (
+            spliced(&plain, 68..69, &[0]),
+            "byte 68, fingerprint dims: expected 1 to 4096 dimensions, found 0 (0x0)",
+        ),
+        (
             spliced(&plain, 68..69, &[65]),
-            "byte 68, fingerprint dims: expected 1 to 64 dimensions, found 65 (0x41)",
+            "byte 70, fingerprint: the bytes expand to no fingerprint of 65 dimensions",
         ),
         (
             spliced(&plain, 69..70, &[1]),
-            "byte 69, fingerprint length: expected as many bytes as dimensions, found 1 (0x1)",
+            "byte 70, fingerprint: the bytes expand to no fingerprint of 2 dimensions",
         ),
+        (spliced(&plain, 71..72, &[0x80]), "byte 71, fingerprint: code 1 is -128; codes are -127 to 127"),
         (
-            spliced(&plain, 71..72, &[0x80]),
-            "byte 71, fingerprint: expected -127 to 127, and not all of them zero, found 128 (0x80)",
+            spliced(&plain, 69..70, &[3]),
+            "byte 69, fingerprint length: expected 1 to 192 bytes, and no more than dimensions, found 3 (0x3)",
         ),
         (spliced(&plain, 72..73, &[0x81, 0x20]), "byte 72, dims: expected 1 to 4096, found 4097 (0x1001)"),
         (
