@@ -134,3 +134,57 @@ pub enum VerifyError {
     #[error("the signature is invalid")]
     Signature,
 }
+
+/// Why a frame was not cut into fragments. The caller's misuse; nothing was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FragmentError {
+    /// A frame without a byte, or with more than any frame has.
+    #[error("a frame has 1 to 16384 bytes, this one has {len}")]
+    Length {
+        /// How many it has.
+        len: usize,
+    },
+    /// The link carries too little for a part to be worth its header.
+    #[error("frames of {max_frame} bytes are too small to carry parts of others; 24 is the least")]
+    LinkTooSmall {
+        /// The largest frame of the link.
+        max_frame: usize,
+    },
+    /// More parts than there are indices: 128, and at most 127 of them data.
+    #[error("the frame would take {needed} parts, and 128 is the most, 127 of them data")]
+    TooManyParts {
+        /// How many it would take, parity counted.
+        needed: usize,
+    },
+    /// The frame is a fragment already.
+    #[error("a fragment is not cut again")]
+    Nested,
+}
+
+/// Why a fragment was not taken, or what it completed is no frame. The sender's fault, or somebody's who speaks in its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReassemblyError {
+    /// No whole header, no part, or fewer than two data parts. Nothing has changed.
+    #[error("the fragment has no header, no part, or fewer than two data parts")]
+    Malformed,
+    /// The whole would be larger than a frame may be. Nothing has changed.
+    #[error("the parts make more than a frame may have")]
+    TooLarge,
+    /// Another part of the same index and frame came first. It stands.
+    #[error("part {index} contradicts the one that came first")]
+    Conflict {
+        /// Its index.
+        index: u8,
+    },
+    /// What the parts make does not end in its padding. They were forgotten.
+    #[error("the parts do not end in the padding of a frame")]
+    Padding,
+    /// What the parts make is not the frame they say they are of. They were forgotten.
+    #[error("the parts are not those of the frame they name")]
+    Hash,
+    /// What the parts make is a fragment itself. They were forgotten.
+    #[error("the parts make another fragment")]
+    Nested,
+}

@@ -1,0 +1,281 @@
+//! Parts of frames, put together again.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::fragment::assemble;
+use crate::parity::restore;
+use crate::{Fragment, ReassemblyError};
+
+/// What a group of parts is taken to cost besides its parts.
+const GROUP_BYTES: usize = 256;
+/// What a part is taken to cost besides its bytes.
+const PART_BYTES: usize = 64;
+
+/// The bounds of a [`Reassembler`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReassemblyConfig {
+    /// Bytes that all parts may take, 256 KiB by default and at least 32 KiB, which is one frame of the largest. 64 for each part and
+    /// 256 for each frame are counted besides. When they are used up, the frame of the same sender that has waited longest for a part is
+    /// given up, or else that of anybody.
+    pub bytes: usize,
+    /// Frames of one sender that are put together at a time or were lately, 32 by default and at least 1. Beyond, the one that has waited
+    /// longest for a part is given up.
+    pub frames_per_sender: usize,
+    /// How long to wait for a further part of a frame, half an hour by default; and how long a frame that is whole is remembered. Longer
+    /// than the sender waits before it sends the frame again, so that parts of both add up.
+    pub lifetime: Duration,
+}
+
+impl ReassemblyConfig {
+    /// The least that [`bytes`](Self::bytes) may be.
+    pub const MIN_BYTES: usize = 32 * 1024;
+}
+
+impl Default for ReassemblyConfig {
+    fn default() -> Self {
+        Self { bytes: 256 * 1024, frames_per_sender: 32, lifetime: Duration::from_secs(1800) }
+    }
+}
+
+/// What a [`Reassembler`] did since it was made. Counts saturate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReassemblyStats {
+    /// Parts that came in and could be read.
+    pub parts: u64,
+    /// Parts that were there already, or came after their frame was whole.
+    pub duplicates: u64,
+    /// Parts that contradicted one that was there; they were left out.
+    pub conflicts: u64,
+    /// Frames that were put together.
+    pub frames: u64,
+    /// Frames that were put together and turned out not to be what their parts said.
+    pub failed: u64,
+    /// Frames that waited too long for a part.
+    pub expired: u64,
+    /// Frames that were given up for want of room.
+    pub evicted: u64,
+}
+
+/// Puts the parts of frames together, those of each sender apart, in bounded memory and time.
+///
+/// Parts of one sender, one hash, one count and one length are of one frame. What is sent again adds to what came the first time. Of
+/// two parts of one index the first stands, whatever the second is: nobody undoes later what has arrived. Should the first have been
+/// wrong, the frame turns out not to be what it says, all its parts are forgotten, and what is sent again starts afresh.
+///
+/// The same parts at the same times give the same frames.
+#[derive(Clone, Debug)]
+pub struct Reassembler<K> {
+    config: ReassemblyConfig,
+    groups: BTreeMap<Key<K>, Group>,
+    /// By when they last got a part.
+    by_age: BTreeMap<Age, Key<K>>,
+    bytes: usize,
+    latest: Duration,
+    counter: u64,
+    stats: ReassemblyStats,
+}
+
+/// Ties are told apart by a number.
+type Age = (Duration, u64);
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key<K> {
+    from: K,
+    hash: u16,
+    count: u8,
+    len: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Group {
+    age: Age,
+    /// A bit for each index that came.
+    seen: u128,
+    /// Empty once the frame was whole.
+    parts: BTreeMap<u8, Vec<u8>>,
+}
+
+impl Group {
+    fn is_whole(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    fn bytes(&self, len: usize) -> usize {
+        GROUP_BYTES + self.parts.len() * (PART_BYTES + len)
+    }
+}
+
+impl<K: Ord + Clone> Reassembler<K> {
+    /// One that holds nothing. Bounds below the least are raised to it.
+    #[must_use]
+    pub const fn new(config: ReassemblyConfig) -> Self {
+        Self {
+            config,
+            groups: BTreeMap::new(),
+            by_age: BTreeMap::new(),
+            bytes: 0,
+            latest: Duration::ZERO,
+            counter: 0,
+            stats: ReassemblyStats {
+                parts: 0,
+                duplicates: 0,
+                conflicts: 0,
+                frames: 0,
+                failed: 0,
+                expired: 0,
+                evicted: 0,
+            },
+        }
+    }
+
+    /// Takes in the body of a fragment, and gives the whole frame when it was the last part that was needed.
+    ///
+    /// `now` is of a clock that never goes back. A frame that is sent again as a whole is given again: its sender did not learn that it
+    /// arrived. Parts that only come late are not: after a frame was whole, those of higher indices than all before are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`ReassemblyError`] says what was wrong with the part or with what it completed.
+    pub fn accept(
+        &mut self,
+        now: Duration,
+        from: &K,
+        body: &[u8],
+    ) -> Result<Option<Vec<u8>>, ReassemblyError> {
+        self.expire(now);
+        let fragment = Fragment::parse(body)?;
+        let (index, part) = (fragment.index(), fragment.part());
+        count(&mut self.stats.parts);
+        let key = Key { from: from.clone(), hash: fragment.hash(), count: fragment.count(), len: part.len() };
+        if let Some(group) = self.groups.get_mut(&key) {
+            let (bit, highest) = (1 << index, 127 - group.seen.leading_zeros());
+            if let Some(first) = group.parts.get(&index) {
+                let same = first == part;
+                count(if same { &mut self.stats.duplicates } else { &mut self.stats.conflicts });
+                return if same { Ok(None) } else { Err(ReassemblyError::Conflict { index }) };
+            }
+            if group.is_whole() && u32::from(index) > highest {
+                group.seen |= bit;
+                count(&mut self.stats.duplicates);
+                return Ok(None);
+            }
+            if group.is_whole() {
+                group.seen = 0;
+            }
+            group.seen |= bit;
+        }
+        self.make_room(&key)?;
+        self.insert(&key, index, part);
+        let enough = |group: &Group| group.parts.len() >= usize::from(key.count);
+        if self.groups.get(&key).is_some_and(enough) { self.complete(&key).map(Some) } else { Ok(None) }
+    }
+
+    /// Forgets what has waited too long.
+    pub fn expire(&mut self, now: Duration) {
+        self.latest = self.latest.max(now);
+        while let Some((&(since, _), key)) = self.by_age.first_key_value()
+            && since.saturating_add(self.config.lifetime) <= self.latest
+        {
+            let key = key.clone();
+            if self.remove(&key) {
+                count(&mut self.stats.expired);
+            }
+        }
+    }
+
+    /// What it did so far.
+    #[must_use]
+    pub const fn stats(&self) -> ReassemblyStats {
+        self.stats
+    }
+
+    /// Bytes that what it holds is taken to cost; never more than [`ReassemblyConfig::bytes`].
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Makes room for one more part of this group, by giving up others.
+    fn make_room(&mut self, key: &Key<K>) -> Result<(), ReassemblyError> {
+        let of_group = if self.groups.contains_key(key) { 0 } else { GROUP_BYTES };
+        let needed = of_group + PART_BYTES + key.len;
+        let limit = self.config.bytes.max(ReassemblyConfig::MIN_BYTES);
+        loop {
+            let mut of_sender = 0;
+            let mut oldest: Option<&Group> = None;
+            for (other, group) in self.of_sender(key) {
+                of_sender += 1;
+                if other != key && oldest.is_none_or(|one| group.age < one.age) {
+                    oldest = Some(group);
+                }
+            }
+            let crowded = of_group > 0 && of_sender >= self.config.frames_per_sender.max(1);
+            if !crowded && self.bytes + needed <= limit {
+                return Ok(());
+            }
+            let age = oldest.map(|group| group.age);
+            let anybodys = || self.by_age.iter().find(|(_, other)| *other != key).map(|(&age, _)| age);
+            let victim = age.or_else(anybodys).and_then(|age| self.by_age.get(&age)).cloned();
+            // A group of the largest frame alone fits in the least there may be.
+            let Some(victim) = victim else { return Err(ReassemblyError::TooLarge) };
+            if self.remove(&victim) {
+                count(&mut self.stats.evicted);
+            }
+        }
+    }
+
+    fn of_sender(&self, key: &Key<K>) -> impl Iterator<Item = (&Key<K>, &Group)> {
+        let first = Key { from: key.from.clone(), hash: 0, count: 0, len: 0 };
+        let last = Key { from: key.from.clone(), hash: u16::MAX, count: u8::MAX, len: usize::MAX };
+        self.groups.range(first..=last)
+    }
+
+    fn insert(&mut self, key: &Key<K>, index: u8, part: &[u8]) {
+        self.counter += 1;
+        let age = (self.latest, self.counter);
+        let (mut group, before) = match self.groups.remove(key) {
+            Some(group) => {
+                self.by_age.remove(&group.age);
+                let bytes = group.bytes(key.len);
+                (group, bytes)
+            }
+            None => (Group { age, seen: 1 << index, parts: BTreeMap::new() }, 0),
+        };
+        group.age = age;
+        group.parts.insert(index, part.to_vec());
+        self.bytes = self.bytes - before + group.bytes(key.len);
+        self.by_age.insert(age, key.clone());
+        self.groups.insert(key.clone(), group);
+    }
+
+    /// Forgets a group; whether it was waiting for parts.
+    fn remove(&mut self, key: &Key<K>) -> bool {
+        let Some(group) = self.groups.remove(key) else { return false };
+        self.by_age.remove(&group.age);
+        self.bytes -= group.bytes(key.len);
+        !group.is_whole()
+    }
+
+    fn complete(&mut self, key: &Key<K>) -> Result<Vec<u8>, ReassemblyError> {
+        let Some(group) = self.groups.get_mut(key) else { return Err(ReassemblyError::Hash) };
+        self.bytes -= group.bytes(key.len);
+        let parts = core::mem::take(&mut group.parts);
+        self.bytes += group.bytes(key.len);
+        let parts = restore(key.count, parts).unwrap_or_default();
+        let frame = assemble(key.hash, &parts);
+        if frame.is_ok() {
+            count(&mut self.stats.frames);
+        } else {
+            self.remove(key);
+            count(&mut self.stats.failed);
+        }
+        frame
+    }
+}
+
+const fn count(counter: &mut u64) {
+    *counter = counter.saturating_add(1);
+}
