@@ -76,6 +76,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     let sample = [&[100, 200, 20][..], raw.bytes()].concat();
     write("synthesis", "vectors", &[&[2][..], &sample.repeat(3)].concat())?;
 
+    // Bounds; four frames of so many bytes for a link, a parity and an order; then parts of a sender, in order and with losses.
+    let frame = |max_frame: u8, length: u8| {
+        [&[max_frame, 0, 0, length, 1, 2, 3, 4, 5, 6, 7, 8][..], &vec![7; usize::from(length)]].concat()
+    };
+    let bounds: &[u8] = &[0, 0xff, 4, 60];
+    let frames = [bounds, &frame(0, 30), &frame(0, 118), &frame(27, 250), &frame(60, 200)].concat();
+    let parts = |which, indices: &[u8]| -> Vec<u8> {
+        indices.iter().flat_map(|&index| [7, which, which, index]).collect()
+    };
+    let orderly: Vec<u8> = (0..4).flat_map(|which| parts(which, &[0, 1, 2, 3, 4, 5, 6, 7, 8])).collect();
+    let again = [parts(1, &[0, 2, 3, 5, 6]), vec![1, 0, 0, 16, 0, 0], parts(1, &[1, 3, 0, 1])].concat();
+    let forged = [&parts(1, &[0])[..], &[2, 1, 1, 1, 9, 0, 1], &parts(1, &[2, 3, 4, 5, 0, 1])].concat();
+    for (name, steps) in [("orderly", orderly), ("again", again), ("forged", forged)] {
+        write("reassembler", name, &[&frames[..], &steps].concat())?;
+    }
+
     // Steps of the router's target: the numbers are those of the match in `World::step`.
     let committed: &[u8] = &[13, 0, 0];
     let found: &[u8] = &[13, 1, 33, 1, 2, 3, 4, 5];
