@@ -9,8 +9,8 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use qis_fuzz::{IDENTITIES, Reader, SECRET, START, domain, fingerprint, network, secret};
 use qis_packet::{
-    DomainTag, Draft, Frame, FrameKind, Identity, Lifetime, Order, OutcomePacket, Payload, RotationStatement,
-    Seal, Timestamp, Trailer,
+    DomainTag, Draft, Frame, FrameKind, Identity, Lifetime, Order, OutcomePacket, Payload, Reassembler,
+    ReassemblyConfig, RotationStatement, Seal, Timestamp, Trailer,
 };
 use qis_route::proto::{
     Author, Event, Input, Origin, Output, PayloadDecoder, PayloadRefusal, Router, RouterConfig,
@@ -48,6 +48,8 @@ struct World {
     /// Nonces of packets and queries that the router sent, and to whom.
     asked: VecDeque<(FrameKind, [u8; 8], Address)>,
     frames: VecDeque<Vec<u8>>,
+    /// What the router's transport carries.
+    max_frame: usize,
 }
 
 fuzz_target!(|data: &[u8]| {
@@ -70,11 +72,12 @@ fn router(config: u8, now: Moment) -> Router<Decoder> {
         node: "node".into(),
         network: network(),
     };
-    let config = match config % 3 {
+    let preset = match config % 3 {
         0 => RouterConfig::default(),
         1 => RouterConfig::small(),
         _ => RouterConfig::radio(),
     };
+    let config = RouterConfig { max_frame: max_frame(config), ..preset };
     Router::new(config, author, Decoder, [3; 32], now).expect("a preset is valid")
 }
 
@@ -129,6 +132,21 @@ fn packet(input: &mut Reader<'_>, now: Moment) -> Option<OutcomePacket> {
     draft.seal(&seal).ok()
 }
 
+/// A frame of the router's, put together as any receiver would.
+fn whole(frames: &[Vec<u8>]) -> Vec<u8> {
+    if let [frame] = frames {
+        return frame.clone();
+    }
+    let mut reassembler = Reassembler::new(ReassemblyConfig::default());
+    let parts = frames.iter().map(|part| reassembler.accept(Duration::ZERO, &(), &part[1..]));
+    parts.filter_map(|part| part.expect("the router's own part")).next().expect("a whole frame")
+}
+
+/// The larger half of the configurations is of small links.
+fn max_frame(config: u8) -> usize {
+    if config & 128 == 0 { Frame::MAX_BYTES } else { 24 + usize::from(config & 127) }
+}
+
 impl World {
     fn new(config: u8) -> Self {
         let now = Moment { elapsed: Duration::ZERO, wall: START };
@@ -143,6 +161,7 @@ impl World {
             waiting: VecDeque::new(),
             asked: VecDeque::new(),
             frames: VecDeque::new(),
+            max_frame: max_frame(config),
         }
     }
 
@@ -319,9 +338,13 @@ impl World {
     fn drain(&mut self) {
         while let Some(output) = self.router.poll_output() {
             match output {
-                Output::Send { ref frame, ref to, .. } => {
-                    assert!(frame.len() <= Frame::MAX_BYTES);
-                    let parsed = Frame::parse(frame).expect("the router sends frames");
+                Output::Send { ref frames, ref to, .. } => {
+                    for frame in frames {
+                        assert!(frame.len() <= self.max_frame);
+                        self.remember(frame);
+                    }
+                    let frame = whole(frames);
+                    let parsed = Frame::parse(&frame).expect("the router sends frames");
                     if matches!(parsed.kind, FrameKind::Packet | FrameKind::Query) {
                         let nonce = *parsed.body.first_chunk().expect("a nonce");
                         self.asked.push_back((parsed.kind, nonce, to.clone()));
@@ -329,8 +352,6 @@ impl World {
                             self.asked.pop_front();
                         }
                     }
-                    let frame = frame.clone();
-                    self.remember(&frame);
                     self.waiting.push_back(output);
                 }
                 Output::Commit(batch) => {

@@ -18,6 +18,7 @@ use crate::{Address, HostError};
 /// # To be correct
 ///
 /// - `send` hands over one whole frame or fails; frames may be lost, repeated and reordered on the way, but not cut, joined or altered.
+/// - Frames of at most [`max_frame`](Self::max_frame) bytes are carried, to every address.
 /// - `Ok` means that the frame was handed over, not that it arrived. Waiting for the other side to *process* the frame is wrong: the
 ///   node may be waiting for this very call.
 /// - The `from` that the other side's host passes to its node is this node's [`local_address`](Self::local_address), the same text: an
@@ -32,7 +33,8 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Where this node is reached; what it announces.
     fn local_address(&self) -> Address;
 
-    /// The largest frame it carries, in bytes; [`Frame::MAX_BYTES`] unless stated.
+    /// The largest frame it carries, in bytes; [`Frame::MAX_BYTES`] unless stated, and at least 24. The router sends larger ones in parts,
+    /// each handed over in a `send` of its own, one after the other. It is asked once, when the node is built.
     fn max_frame(&self) -> usize {
         Frame::MAX_BYTES
     }

@@ -8,12 +8,14 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use qis_packet::{Draft, Frame, Identity, NetworkId, Order, RotationStatement, Timestamp, Trailer};
+use qis_packet::{
+    Draft, Frame, Identity, NetworkId, Order, Parity, RotationStatement, Timestamp, Trailer, fragment,
+};
 use qis_route::proto::{
     Delivery, EmitError, Event, Input, Origin, Output, PullError, Rate, Refusal, Router, RouterConfig,
     Verdict,
 };
-use qis_route::{Address, HostErrorKind, Moment, Row, Table};
+use qis_route::{Address, HostErrorKind, Moment, Peer, Row, Table};
 use support::{DIMS, Fate, Maker, START, World, config, domain, draft, fingerprint, push};
 
 const HOUR: u64 = 3600;
@@ -227,7 +229,9 @@ fn each_bad_packet_is_refused_for_its_reason_and_changes_nothing() {
         (vec![0; Frame::MAX_BYTES + 1], Refusal::TooLarge),
         (vec![], Refusal::Malformed),
         (vec![99, 1, 2], Refusal::Unknown),
-        (vec![2, 1, 2], Refusal::Unknown),
+        (vec![5, 1, 2], Refusal::Unknown),
+        (vec![2, 1, 2], Refusal::Malformed),
+        (vec![2, 0, 0, 1, 9], Refusal::Malformed),
         (vec![1, 1, 2], Refusal::Malformed),
         (vec![7; 201], Refusal::UnknownKey),
     ];
@@ -245,6 +249,165 @@ fn each_bad_packet_is_refused_for_its_reason_and_changes_nothing() {
         Verdict::Applied,
         "and a good one still comes through"
     );
+}
+
+fn narrow(max_frame: usize) -> RouterConfig {
+    RouterConfig { max_frame, ..config() }
+}
+
+/// Loses frames by `SplitMix64`, so many of 1,000.
+fn lossy(permille: u64, seed: u64) -> impl FnMut(usize, &[u8]) -> Fate {
+    let mut state = seed;
+    move |_, _| {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        if (mixed ^ mixed >> 31) % 1000 < permille { Fate::Lost } else { Fate::Arrives }
+    }
+}
+
+#[test]
+fn a_small_link_carries_everything_in_parts() {
+    for (max_frame, fragments) in [(24, true), (51, true), (100, true), (556, false)] {
+        let mut world = World::with(3, &narrow(max_frame));
+        world.emit(0, 1.5);
+        world.settle();
+        let receipt = world.hosts[0].receipt();
+        assert!(receipt.recipients.iter().all(|one| one.attempts == 1), "{receipt:?}");
+        assert_eq!(receipt.delivered(), 2);
+        assert!(world.wire.iter().all(|(_, _, frame)| frame.len() <= max_frame));
+        let (sent, received) = (world.hosts[0].router.stats(), world.hosts[1].router.stats());
+        assert_eq!((sent.packets_sent, sent.fragments_sent > 0), (2, fragments));
+        assert_eq!(received.reassembly.frames, u64::from(fragments));
+        assert_eq!(received.reassembly.parts * 2, sent.fragments_sent);
+        let refused: u64 = received.refusals().map(|(_, count)| count).sum();
+        assert_eq!(refused, 0);
+    }
+}
+
+#[test]
+fn nodes_of_different_links_understand_each_other() {
+    let mut world = World::with(1, &narrow(51));
+    for (seed, max_frame) in [(1, Frame::MAX_BYTES), (2, 222)] {
+        let author = support::author(seed);
+        let router = Router::new(narrow(max_frame), author, support::Vectors, [seed; 32], world.now).unwrap();
+        world.add(router, std::collections::BTreeMap::new());
+    }
+    for (host, value) in [(0, 1.0), (1, 2.0), (2, 3.0)] {
+        world.emit(host, value);
+        world.settle();
+        assert_eq!(world.hosts[host].receipt().delivered(), 2);
+    }
+    assert!((0..3).all(|host| world.standing(host).len() == 3));
+}
+
+#[test]
+fn small_and_lossy_links_deliver_with_repetitions() {
+    for (max_frame, loss) in [(30, 100), (51, 100), (51, 300), (100, 100), (100, 300)] {
+        let mut world = World::with(4, &RouterConfig { attempts: 12, ..narrow(max_frame) });
+        world.fate = Box::new(lossy(loss, 5));
+        for host in 0..4 {
+            world.emit(host, host as f32);
+        }
+        world.pass(Duration::from_secs(8 * HOUR));
+        for host in 0..4 {
+            let receipt = world.hosts[host].receipt();
+            assert_eq!(receipt.delivered(), 3, "{max_frame} {loss} {receipt:?}");
+            assert_eq!(world.standing(host).len(), 4);
+        }
+    }
+}
+
+#[test]
+fn a_query_and_its_answers_travel_in_parts() {
+    let mut world = World::with(2, &narrow(51));
+    world.emit(0, 1.0);
+    world.settle();
+    let author = support::author(7);
+    let router = Router::new(narrow(51), author, support::Vectors, [7; 32], world.now).unwrap();
+    world.add(router, std::collections::BTreeMap::new());
+    let now = world.now;
+    world.hosts[2].router.pull(now, domain(), fingerprint()).unwrap();
+    world.settle();
+    assert_eq!(world.standing(2).len(), 1);
+}
+
+#[test]
+fn the_parts_of_a_frame_count_as_one_towards_the_rate() {
+    let peer_rate = Rate { per_second: 0.001, burst: 3 };
+    let mut world = World::with(1, &RouterConfig { peer_rate, ..config() });
+    let frame = |sequence| {
+        let order = Order { incarnation: 1, sequence };
+        Maker { order, ..Maker::new(9) }.frame(draft(1.0))
+    };
+    let parts = |sequence| fragment(&frame(sequence), 51, Parity::None).unwrap();
+    for sequence in 1..=2 {
+        let verdicts: Vec<Verdict> = parts(sequence).iter().map(|part| world.inject(0, part)).collect();
+        let (last, others) = verdicts.split_last().unwrap();
+        assert_eq!((*last, others.len()), (Verdict::Applied, 4));
+        assert!(others.iter().all(|verdict| *verdict == Verdict::Part));
+    }
+    assert_eq!(world.inject(0, &frame(3)), Verdict::Applied);
+    assert_eq!(world.inject(0, &parts(4)[0]), refused(Refusal::PeerRate));
+    // However many parts there are said to be, they count for something.
+    let mut world = World::with(1, &RouterConfig { peer_rate, ..config() });
+    let taken = (0..=127).filter(|index| {
+        let bits = u32::from(*index as u8) << 7 | 127;
+        let part = [&[2][..], &bits.to_be_bytes()[1..], &[1]].concat();
+        world.inject(0, &part) == Verdict::Part
+    });
+    assert_eq!(taken.count(), 96);
+}
+
+#[test]
+fn parts_that_do_not_belong_together_are_refused_as_such() {
+    let mut world = World::new(1);
+    let parts = fragment(&Maker::new(9).frame(draft(1.0)), 51, Parity::None).unwrap();
+    let mut forged = parts[0].clone();
+    forged[20] ^= 1;
+    assert_eq!(world.inject(0, &forged), Verdict::Part);
+    assert_eq!(world.inject(0, &parts[0]), refused(Refusal::Parts), "the first stands");
+    let last = parts[1..].iter().map(|part| world.inject(0, part)).last().unwrap();
+    assert_eq!(last, refused(Refusal::Parts), "what they make is not the frame");
+    let last = parts.iter().map(|part| world.inject(0, part)).last().unwrap();
+    assert_eq!(last, Verdict::Applied, "and the next attempt starts clean");
+    let stats = world.hosts[0].router.stats().reassembly;
+    assert_eq!((stats.conflicts, stats.failed, stats.frames), (1, 1, 1));
+}
+
+#[test]
+fn the_wait_for_an_acknowledgement_begins_with_the_last_part() {
+    let mut world = World::with(1, &narrow(51));
+    world.emit(0, 1.0);
+    world.settle();
+    // A recipient that is no host, so that the test reports on the send itself.
+    world.hosts[0].events.clear();
+    let now = world.now;
+    let router = &mut world.hosts[0].router;
+    router.emit(now, draft(2.0), Origin("test")).unwrap();
+    let mut sending = None;
+    while let Some(output) = router.poll_output() {
+        match output {
+            Output::Commit(_) => router.handle(now, Input::Committed(Ok(()))),
+            Output::Lookup { id, .. } => {
+                let author = support::author(9).identity.author();
+                let peer = Peer { author, address: "far".parse().unwrap(), fingerprint: fingerprint() };
+                router.handle(now, Input::Found { id, result: Ok(vec![peer]) });
+            }
+            Output::Send { id, frames, .. } => sending = Some((id, frames.len())),
+            _ => {}
+        }
+    }
+    let (id, parts) = sending.unwrap();
+    assert_eq!(parts, 6, "data and parity");
+    let wait = config().retry_after;
+    let others = wait * (u32::try_from(parts).unwrap() - 1);
+    let due = router.next_timeout().unwrap() - now.elapsed;
+    assert!(due >= others + wait * 3 / 4 && due <= others + wait * 5 / 4, "{due:?}");
+    let later = Moment { elapsed: now.elapsed + Duration::from_secs(3), ..now };
+    router.handle(later, Input::Sent { id, result: Ok(()) });
+    let due = router.next_timeout().unwrap() - later.elapsed;
+    assert!(due >= wait * 3 / 4 && due <= wait * 5 / 4, "{due:?}");
 }
 
 #[test]

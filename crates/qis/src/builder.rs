@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use qis_fingerprint::{Embedder, HashEmbedder};
 use qis_packet::{
-    Epoch, Frame, Identity, Lifetime, MAX_PACKET_BYTES, NetworkId, RotationStatement, SKEW_SECONDS,
-    SiteSecret,
+    Epoch, Frame, Identity, Lifetime, MIN_LINK_FRAME, NetworkId, RotationStatement, SKEW_SECONDS, SiteSecret,
 };
-use qis_route::proto::{Author, ConfigError, FRAME_OVERHEAD, Router, RouterConfig};
+use qis_route::proto::{Author, ConfigError, Router, RouterConfig};
 use qis_route::{
     Clock, Descriptor, Directory, HostError, HostErrorKind, Moment, Row, Store, Table, Transport,
 };
@@ -168,7 +167,7 @@ impl NodeBuilder {
                 return Err(BuildError::DuplicateDomain { domain: tag });
             }
         }
-        let (max_frame, needed) = (transport.max_frame(), MAX_PACKET_BYTES + FRAME_OVERHEAD);
+        let (max_frame, needed) = (transport.max_frame(), MIN_LINK_FRAME);
         if max_frame < needed {
             return Err(BuildError::FrameTooSmall { max_frame, needed });
         }
@@ -176,6 +175,7 @@ impl NodeBuilder {
             let problem = "a frame has at most 16384 bytes";
             return Err(ConfigError { field: "max_frame", problem }.into());
         }
+        let config = RouterConfig { max_frame: max_frame.min(self.config.max_frame), ..self.config };
         let seed = match self.seed {
             Some(seed) => seed,
             None => entropy()?,
@@ -190,7 +190,7 @@ impl NodeBuilder {
         };
         let domains = Domains(Arc::new(domains));
         let author = Author { identity, secret, node: self.name, network: self.network };
-        let mut router = Router::new(self.config, author, domains.clone(), seed, now)?;
+        let mut router = Router::new(config, author, domains.clone(), seed, now)?;
         if let Some(statement) = self.rotation {
             router.set_rotation(statement)?;
         }

@@ -77,9 +77,14 @@ impl Driver {
     fn start(&mut self, output: Output) {
         let inner = Arc::clone(&self.inner);
         let pending: Pending<Input> = match output {
-            Output::Send { id, to, frame, allowed } => Box::pin(async move {
-                let send = async { inner.transport.send(&to, &frame, allowed).await };
-                Input::Sent { id, result: contained(send, Some((allowed, &inner))).await }
+            Output::Send { id, to, frames, allowed } => Box::pin(async move {
+                for frame in &frames {
+                    let send = async { inner.transport.send(&to, frame, allowed).await };
+                    if let Err(error) = contained(send, Some((allowed, &inner))).await {
+                        return Input::Sent { id, result: Err(error) };
+                    }
+                }
+                Input::Sent { id, result: Ok(()) }
             }),
             Output::Lookup { id, fingerprint, k, allowed } => Box::pin(async move {
                 let nearest = async { inner.directory.nearest(&fingerprint, k).await };

@@ -34,12 +34,12 @@ pub enum BuildError {
         #[source]
         source: crate::DomainError,
     },
-    /// The transport carries no frame as large as a packet's.
-    #[error("the transport carries frames of {max_frame} bytes; a packet needs {needed}")]
+    /// The transport carries too little for parts of frames.
+    #[error("the transport carries frames of {max_frame} bytes; parts of a packet's need {needed}")]
     FrameTooSmall {
         /// What it carries.
         max_frame: usize,
-        /// What a packet needs.
+        /// What a part needs: its header, and enough besides.
         needed: usize,
     },
     /// The operating system gave no entropy for the nonces; give a seed.

@@ -29,9 +29,9 @@ pub use qis_fingerprint::{
     EmbedError, EmbedErrorKind, Embedder, Fingerprint, HashEmbedder, SpaceId, embedder_fn,
 };
 pub use qis_packet::{
-    AuthorId, Confidence, DomainTag, Epoch, Frame, Identity, Lifetime, Lineage, NetworkId, Opening,
-    OpeningError, OutcomePacket, PacketId, ProvenanceError, RotationStatement, SiteSecret, Support,
-    Timestamp,
+    AuthorId, Confidence, DomainTag, Epoch, Frame, Identity, Lifetime, Lineage, LinkProfile, LinkReport,
+    NetworkId, Opening, OpeningError, OutcomePacket, PacketId, Parity, ProvenanceError, ReassemblyConfig,
+    ReassemblyStats, RotationStatement, SiteSecret, Support, Timestamp,
 };
 pub use qis_route::proto::{
     Delivery, Pulled, Rate, Receipt, RecipientReport, Refusal, RouterConfig, Stats, Verdict,

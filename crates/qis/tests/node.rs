@@ -366,6 +366,41 @@ async fn a_lossy_network_delivers_all_the_same() {
 }
 
 #[tokio::test]
+async fn small_and_lossy_links_are_learned_over_like_any_other() {
+    for (max_frame, loss) in [(51, 0), (51, 100), (51, 300), (222, 0), (222, 100), (222, 300)] {
+        let net =
+            Network::new().with_max_frame(max_frame).with_loss(0, 3).with_loss_at("clinic-1", loss).unwrap();
+        let config =
+            RouterConfig { retry_after: Duration::from_millis(5), attempts: 12, ..RouterConfig::default() };
+        let mut nodes = Vec::new();
+        for seed in 1..4 {
+            let builder = builder(&net, seed).domain(Domain::delta(DOMAIN, 64).unwrap());
+            nodes.push(start(&net, builder.config(config.clone()).seed([seed; 32])).await);
+        }
+        for (value, node) in (0_u8..).zip(&nodes) {
+            let receipt = node.emit(DOMAIN, [f32::from(value); 64]).await.unwrap();
+            assert_eq!(receipt.delivered(), 2, "{max_frame} {loss} {:?}", receipt.recipients);
+        }
+        for node in &nodes {
+            let stats = node.stats();
+            assert_eq!(node.standing(DOMAIN).len(), 3);
+            assert!(stats.reassembly.frames >= 2 && stats.fragments_sent > 0, "{stats:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_memory_network_refuses_what_it_does_not_carry() {
+    let net = Network::new().with_max_frame(51);
+    let node = clinic(&net, 1).await;
+    let transport = net.transport("b").unwrap();
+    assert_eq!(transport.max_frame(), 51);
+    let send = async |len| transport.send(&node.address(), &vec![0; len], Duration::ZERO).await;
+    assert!(send(51).await.is_ok());
+    assert_eq!(send(52).await.unwrap_err().kind(), HostErrorKind::Refused);
+}
+
+#[tokio::test]
 async fn the_builder_names_what_is_wrong() {
     let net = Network::new();
     let domain = || Domain::delta(DOMAIN, 2).unwrap();
@@ -401,7 +436,7 @@ impl Transport for Narrow {
     }
 
     fn max_frame(&self) -> usize {
-        222
+        23
     }
 
     async fn send(&self, _: &Address, _: &[u8], _: Duration) -> Result<(), HostError> {
@@ -410,12 +445,12 @@ impl Transport for Narrow {
 }
 
 #[tokio::test]
-async fn a_link_too_narrow_for_a_packet_is_refused_when_building() {
+async fn a_link_too_narrow_for_parts_is_refused_when_building() {
     let net = Network::new();
     let narrow =
         builder(&net, 1).transport(Narrow("a".parse().unwrap())).domain(Domain::delta(DOMAIN, 2).unwrap());
     let error = narrow.build().await.unwrap_err();
-    assert!(matches!(error, BuildError::FrameTooSmall { max_frame: 222, .. }), "{error}");
+    assert!(matches!(error, BuildError::FrameTooSmall { max_frame: 23, needed: 24 }), "{error}");
 }
 
 #[tokio::test]

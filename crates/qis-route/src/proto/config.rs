@@ -4,7 +4,12 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use qis_fingerprint::{Fingerprint, MIN_COMPACT_BYTES};
-use qis_packet::{DEFAULT_FINGERPRINT_BYTES, Draft, MAX_FINGERPRINT_BYTES, MAX_PACKET_BYTES};
+use qis_packet::{
+    DEFAULT_FINGERPRINT_BYTES, Draft, FragmentPlan, Frame, MAX_FINGERPRINT_BYTES, MAX_PACKET_BYTES, MIN_LINK_FRAME, Parity,
+    ReassemblyConfig,
+};
+
+use super::FRAME_OVERHEAD;
 
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 const MOST_RECIPIENTS: usize = 1000;
@@ -34,12 +39,24 @@ pub struct RouterConfig {
     /// `k * attempts` packets. A packet that has no room for its author's key needs two attempts at a recipient that does not know it.
     pub attempts: u8,
     /// How long to wait for the first acknowledgement, 2 s by default; each further wait is twice as long, a quarter more or less. Set it
-    /// to some round trips of the link: a minute over a radio.
+    /// to some round trips of the link: a minute over a radio. It is also how long the transport may take to hand over a frame, or each part
+    /// of one; the wait begins when the last part was handed over. A transport that keeps a duty cycle by waiting needs the pause after
+    /// a part in it.
     pub retry_after: Duration,
     /// How long a look-up may take, 10 s by default; counted as failed beyond.
     pub lookup_timeout: Duration,
-    /// How long a pull waits for answers, 4 s by default; it asks those that are silent once more half-way.
+    /// How long a pull waits for answers, 4 s by default; it asks those that are silent once more half-way. Query and answers together
+    /// travel in it, in parts if need be: some minutes over a radio.
     pub pull_timeout: Duration,
+    /// The largest frame the transport carries, 24 to 16,384 bytes, the latter by default. The facade lowers it to what its transport states.
+    /// Larger frames are sent in parts, one after the other. Set it where some of the nodes are reached over a link that carries less
+    /// than the transport says.
+    pub max_frame: usize,
+    /// How many of the parts of a frame may be lost; [`Parity::Auto`] by default.
+    pub parity: Parity,
+    /// The bounds of frames that come in parts; 256 KiB, 32 frames of an address and half an hour by default. Let its lifetime be longer
+    /// than the waits between attempts, so that the parts of several add up.
+    pub reassembly: ReassemblyConfig,
     /// How many packets an answer has at most, 1 to 32, 8 by default.
     pub answer_packets: u8,
     /// How large this node's own packets are at most, for a link that carries less than 512 bytes at a time: 512 by default, and at least
@@ -62,7 +79,7 @@ pub struct RouterConfig {
     /// Outputs waiting for the driver, and changes and effects waiting for the store, 4,096 by default of each. Beyond, frames are dropped
     /// and counted as busy, acknowledgements excepted, and emissions are refused; queries are from half of it on.
     pub outputs: NonZeroUsize,
-    /// Frames from one address. Beyond, they are dropped unread.
+    /// Frames from one address. Beyond, they are dropped unread. The parts of a frame together count as about one.
     pub peer_rate: Rate,
     /// New packets of one author over all domains, counted after verification, so that nobody uses up another's. Beyond, they are refused.
     pub author_rate: Rate,
@@ -91,6 +108,10 @@ impl RouterConfig {
             lookup_timeout: Duration::from_secs(120),
             pull_timeout: Duration::from_secs(240),
             answer_packets: 4,
+            reassembly: ReassemblyConfig {
+                lifetime: Duration::from_secs(6 * 3600),
+                ..Self::small().reassembly
+            },
             ..Self::small()
         }
     }
@@ -105,6 +126,11 @@ impl RouterConfig {
             parked: nonzero(32),
             outputs: nonzero(512),
             rates: nonzero(128),
+            reassembly: ReassemblyConfig {
+                bytes: ReassemblyConfig::MIN_BYTES,
+                frames_per_sender: 8,
+                ..ReassemblyConfig::default()
+            },
             ..Self::default()
         }
     }
@@ -147,6 +173,16 @@ impl RouterConfig {
             refuse("lookup_timeout", "must be more than zero and at most a day")
         } else if !waitable(self.pull_timeout) {
             refuse("pull_timeout", "must be more than zero and at most a day")
+        } else if !(MIN_LINK_FRAME..=Frame::MAX_BYTES).contains(&self.max_frame) {
+            refuse("max_frame", "must be 24 to 16,384")
+        } else if FragmentPlan::new(MAX_PACKET_BYTES + FRAME_OVERHEAD, self.max_frame, self.parity).is_err() {
+            refuse("parity", "must leave room for the data among 128 parts")
+        } else if self.reassembly.bytes < ReassemblyConfig::MIN_BYTES {
+            refuse("reassembly.bytes", "must be at least 32 KiB")
+        } else if self.reassembly.frames_per_sender == 0 {
+            refuse("reassembly.frames_per_sender", "must be at least 1")
+        } else if self.reassembly.lifetime.is_zero() {
+            refuse("reassembly.lifetime", "must be more than zero")
         } else if !(1..=32).contains(&self.answer_packets) {
             refuse("answer_packets", "must be 1 to 32")
         } else if !(MIN_COMPACT_BYTES..=MAX_FINGERPRINT_BYTES).contains(&self.fingerprint_bytes) {
@@ -180,6 +216,9 @@ impl Default for RouterConfig {
             retry_after: Duration::from_secs(2),
             lookup_timeout: Duration::from_secs(10),
             pull_timeout: Duration::from_secs(4),
+            max_frame: Frame::MAX_BYTES,
+            parity: Parity::Auto,
+            reassembly: ReassemblyConfig::default(),
             answer_packets: 8,
             max_packet_bytes: MAX_PACKET_BYTES,
             fingerprint_bytes: DEFAULT_FINGERPRINT_BYTES,
@@ -212,6 +251,9 @@ mod tests {
         assert_eq!(refused(|c| c.attempts = 0), "attempts");
         assert_eq!(refused(|c| c.retry_after = Duration::ZERO), "retry_after");
         assert_eq!(refused(|c| c.lookup_timeout = Duration::MAX), "lookup_timeout");
+        assert_eq!(refused(|c| c.max_frame = 23), "max_frame");
+        assert_eq!(refused(|c| (c.max_frame, c.parity) = (24, Parity::Parts(101))), "parity");
+        assert_eq!(refused(|c| c.reassembly.bytes = 0), "reassembly.bytes");
         assert_eq!(refused(|c| c.k = NonZeroUsize::MAX), "k");
         assert_eq!(refused(|c| c.answer_packets = 33), "answer_packets");
         assert_eq!(refused(|c| c.fingerprint_bytes = 8), "fingerprint_bytes");

@@ -7,7 +7,7 @@ use qis_packet::{DomainTag, Draft, FrameKind, OutcomePacket, Payload, SKEW_SECON
 use super::message::{Acknowledgement, PacketMessage, Status};
 use super::outbox::{Emission, Phase, Recipient};
 use super::own::Origin;
-use super::router::{Asker, Effect, Timer};
+use super::router::{Asker, Effect, Sending, Timer};
 use super::{Delivery, EmissionId, EmitError, Event, PayloadDecoder, Router, SendId};
 use crate::{Address, HostError, Moment, Operation, Peer, Table};
 
@@ -181,13 +181,30 @@ impl<D: PayloadDecoder> Router<D> {
         let message = PacketMessage { nonce: one.nonce, key: one.with_key.then_some(key), packet };
         let (frame, bytes) = (message.encode(), packet.len());
         self.send_rotations(now, &to, self.author.id(), false);
-        let send = self.send(&to, FrameKind::Packet, frame, bytes);
-        self.sends.insert(send, (id, recipient));
+        let (send, parts) = self.send(&to, FrameKind::Packet, frame, bytes);
         let wait = self.backoff(attempt);
-        let timer = Timer::Retry { emission: id, recipient, attempt };
+        let again = (parts > 1).then_some(wait);
+        self.sends.insert(send, Sending { emission: id, recipient, attempt, wait: again });
+        // Nobody answers before the last parts are there, and each may take as long as is allowed.
+        let others = u32::try_from(parts.saturating_sub(1)).unwrap_or(u32::MAX);
+        let wait = self.config.retry_after.saturating_mul(others).saturating_add(wait);
+        self.set_retry(now, id, recipient, attempt, wait);
+    }
+
+    /// Sets the timer of an attempt, in place of the one it has.
+    fn set_retry(
+        &mut self,
+        now: Moment,
+        emission: EmissionId,
+        recipient: usize,
+        attempt: u8,
+        wait: Duration,
+    ) {
+        let one = self.emissions.get_mut(&emission).and_then(|one| one.recipients.get_mut(recipient));
+        let Some(one) = one else { return };
+        let timer = Timer::Retry { emission, recipient, attempt };
         let timer = self.timers.set(now.elapsed.saturating_add(wait), timer);
-        let one = self.emissions.get_mut(&id).and_then(|emission| emission.recipients.get_mut(recipient));
-        if let Some(before) = one.and_then(|one| one.timer.replace(timer)) {
+        if let Some(before) = one.timer.replace(timer) {
             self.timers.cancel(before);
         }
     }
@@ -200,13 +217,20 @@ impl<D: PayloadDecoder> Router<D> {
     }
 
     pub(super) fn sent(&mut self, now: Moment, id: SendId, result: Result<(), HostError>) {
-        let Some((emission, recipient)) = self.sends.remove(&id) else {
+        let Some(Sending { emission, recipient, attempt, wait }) = self.sends.remove(&id) else {
             if result.is_err() {
                 self.stats.sends_failed = self.stats.sends_failed.saturating_add(1);
             }
             return;
         };
-        let Err(error) = result else { return };
+        let Err(error) = result else {
+            let one = self.emissions.get(&emission).and_then(|one| one.recipients.get(recipient));
+            let waits = one.is_some_and(|one| one.delivery.is_none() && one.attempts == attempt);
+            if let Some(wait) = wait.filter(|_| waits) {
+                self.set_retry(now, emission, recipient, attempt, wait);
+            }
+            return;
+        };
         self.stats.sends_failed = self.stats.sends_failed.saturating_add(1);
         // One that may pass is tried again when the timer for the acknowledgement ends.
         if !error.is_retryable() {

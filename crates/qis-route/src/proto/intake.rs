@@ -1,8 +1,8 @@
 //! Frames from outside, in the order of checks: the cheap before the costly, and nothing recorded that is not verified.
 
 use qis_packet::{
-    AuthorId, DecodeError, DomainTag, Frame, FrameError, FrameKind, Freshness, OutcomePacket, Payload,
-    PublicKey, RotationStatement, SKEW_SECONDS, VerifiedPacket, VerifyError,
+    AuthorId, DecodeError, DomainTag, Fragment, Frame, FrameError, FrameKind, Freshness, OutcomePacket,
+    Payload, PublicKey, ReassemblyError, RotationStatement, SKEW_SECONDS, VerifiedPacket, VerifyError,
 };
 
 use super::message::{Acknowledgement, Answer, PacketMessage, Query, Status};
@@ -14,6 +14,8 @@ use crate::{Address, Moment};
 /// How far from the future a packet may come to be parked: a day.
 const PARK_SECONDS: u64 = 24 * 3600;
 const PARKED_PER_AUTHOR: usize = 64;
+/// A part counts as this share of a frame at least, however many its sender says there are.
+const LEAST_SHARE: f64 = 1.0 / 32.0;
 
 /// A verified packet from the future.
 #[derive(Debug)]
@@ -40,8 +42,8 @@ struct Place {
 impl<D: PayloadDecoder> Router<D> {
     /// Takes in a frame that came from an address. Nobody vouches for either.
     ///
-    /// Whatever the bytes are, the router is afterwards as the verdict says: a refused frame has changed nothing but a count and
-    /// the rates.
+    /// Whatever the bytes are, the router is afterwards as the verdict says: a refused frame has changed nothing but a count, the rates,
+    /// and what is kept of frames in parts.
     pub fn receive(&mut self, now: Moment, from: &Address, bytes: &[u8]) -> Verdict {
         self.stats.frames_received = self.stats.frames_received.saturating_add(1);
         let verdict = self.take_in(now, from, bytes);
@@ -54,14 +56,40 @@ impl<D: PayloadDecoder> Router<D> {
         if bytes.len() > Frame::MAX_BYTES {
             return Verdict::Refused(Refusal::TooLarge);
         }
-        if !self.peers.allow(now.elapsed, from) {
+        let frame = Frame::parse(bytes);
+        let fragment = frame.ok().filter(|frame| frame.kind == FrameKind::Fragment);
+        // The parts of a frame count as one, so that a small link has the same share as a large one.
+        let share = fragment
+            .and_then(|frame| Fragment::parse(frame.body).ok())
+            .map_or(1.0, |part| (1.0 / f64::from(part.count())).max(LEAST_SHARE));
+        if !self.peers.allow_share(now.elapsed, from, share) {
             return Verdict::Refused(Refusal::PeerRate);
         }
-        let frame = match Frame::parse(bytes) {
+        let frame = match frame {
             Ok(frame) => frame,
             Err(FrameError::UnknownKind { .. }) => return Verdict::Refused(Refusal::Unknown),
             Err(_) => return Verdict::Refused(Refusal::Malformed),
         };
+        if frame.kind != FrameKind::Fragment {
+            return self.take_frame(now, from, frame);
+        }
+        // Also of a busy node: it may be an acknowledgement, and the reassembler has bounds of its own.
+        let whole = self.reassembler.accept(now.elapsed, from, frame.body);
+        self.stats.reassembly = self.reassembler.stats();
+        match whole {
+            Ok(None) => Verdict::Part,
+            Ok(Some(bytes)) => match Frame::parse(&bytes) {
+                Ok(frame) => self.take_frame(now, from, frame),
+                Err(_) => Verdict::Refused(Refusal::Unknown),
+            },
+            Err(ReassemblyError::Malformed) => Verdict::Refused(Refusal::Malformed),
+            Err(ReassemblyError::TooLarge) => Verdict::Refused(Refusal::TooLarge),
+            Err(_) => Verdict::Refused(Refusal::Parts),
+        }
+    }
+
+    /// Takes in a whole frame.
+    fn take_frame(&mut self, now: Moment, from: &Address, frame: Frame<'_>) -> Verdict {
         // An acknowledgement ends work and asks for none, so it is always welcome.
         if frame.kind != FrameKind::Acknowledgement && self.is_busy() {
             return Verdict::Refused(Refusal::Busy);
@@ -107,7 +135,7 @@ impl<D: PayloadDecoder> Router<D> {
             })
         };
         let status = match verdict {
-            Verdict::Applied | Verdict::Retracted | Verdict::Handled => Status::Applied,
+            Verdict::Applied | Verdict::Retracted | Verdict::Handled | Verdict::Part => Status::Applied,
             Verdict::Known => Status::Known,
             Verdict::Parked => Status::Parked,
             Verdict::Refused(Refusal::UnknownKey) => Status::KeyNeeded,

@@ -24,15 +24,15 @@ pub struct PullId(pub(super) u64);
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Output {
-    /// Hand a frame to the transport; the result is [`Input::Sent`].
+    /// Hand one frame after the other to the transport, and stop at the first that fails; the result of all is one [`Input::Sent`].
     Send {
         /// Names it.
         id: SendId,
         /// Where to.
         to: Address,
-        /// The frame.
-        frame: Vec<u8>,
-        /// How long it may take.
+        /// The frames: one, or the parts of one that is larger than the transport carries.
+        frames: Vec<Vec<u8>>,
+        /// How long each of them may take.
         allowed: Duration,
     },
     /// Ask the directory for the most similar nodes; the result is [`Input::Found`].

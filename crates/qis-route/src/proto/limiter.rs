@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use super::Rate;
 
+/// What sums of shares may be short of by rounding.
+const ROUNDING: f64 = 1e-9;
+
 #[derive(Debug)]
 pub(super) struct Limiter<K> {
     rate: Rate,
@@ -29,6 +32,11 @@ impl<K: Ord + Clone> Limiter<K> {
 
     /// Takes a token of `key`; `false` when it has none left. A new key starts with a full bucket.
     pub(super) fn allow(&mut self, now: Duration, key: &K) -> bool {
+        self.allow_share(now, key, 1.0)
+    }
+
+    /// Takes this share of a token, at most one.
+    pub(super) fn allow_share(&mut self, now: Duration, key: &K, share: f64) -> bool {
         self.counter += 1;
         let age = (now, self.counter);
         let burst = f64::from(self.rate.burst);
@@ -47,8 +55,8 @@ impl<K: Ord + Clone> Limiter<K> {
         }
         self.by_age.insert(age, key.clone());
         match self.buckets.get_mut(key) {
-            Some(bucket) if bucket.tokens >= 1.0 => {
-                bucket.tokens -= 1.0;
+            Some(bucket) if bucket.tokens + ROUNDING >= share => {
+                bucket.tokens -= share;
                 true
             }
             _ => false,
@@ -71,6 +79,13 @@ mod tests {
         let at = Duration::from_secs;
         let allowed: Vec<bool> = [0, 0, 0, 1, 1, 100, 100, 100].map(|s| limiter.allow(at(s), &1)).into();
         assert_eq!(allowed, [true, true, false, true, false, true, true, false]);
+    }
+
+    #[test]
+    fn shares_add_up_to_tokens() {
+        let mut limiter = limiter();
+        let allowed = (0..20).filter(|_| limiter.allow_share(Duration::ZERO, &1, 1.0 / 7.0)).count();
+        assert_eq!(allowed, 14);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use qis_fingerprint::Fingerprint;
 use qis_packet::{
-    AuthorId, DomainTag, Epoch, FrameKind, Freshness, OutcomePacket, Payload, ProvenanceError,
-    RotationStatement, SKEW_SECONDS, Timestamp,
+    AuthorId, DomainTag, Epoch, FrameKind, Freshness, OutcomePacket, Payload, ProvenanceError, Reassembler,
+    RotationStatement, SKEW_SECONDS, Timestamp, fragment,
 };
 
 use super::inbox::{Inbox, PayloadDecoder, Standing};
@@ -65,6 +65,16 @@ pub(super) enum Asker {
     Pull(PullId),
 }
 
+/// A packet that was handed out to be sent, and is not reported on yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sending {
+    pub(super) emission: EmissionId,
+    pub(super) recipient: usize,
+    pub(super) attempt: u8,
+    /// How long to wait for the acknowledgement from the last part on, when there are several.
+    pub(super) wait: Option<Duration>,
+}
+
 #[derive(Debug)]
 struct Announced {
     fingerprint: Fingerprint,
@@ -86,11 +96,12 @@ pub struct Router<D: PayloadDecoder> {
     pub(super) nonces_out: BTreeMap<u64, (EmissionId, usize)>,
     pub(super) pulls: BTreeMap<PullId, Pull>,
     lookups: BTreeMap<LookupId, (Asker, TimerKey)>,
-    pub(super) sends: BTreeMap<SendId, (EmissionId, usize)>,
+    pub(super) sends: BTreeMap<SendId, Sending>,
     announced: BTreeMap<DomainTag, Announced>,
     /// Domains whose renewal has a timer.
     pub(super) renewals: BTreeSet<DomainTag>,
     pub(super) parked: BTreeMap<(Timestamp, u64), super::intake::Parked>,
+    pub(super) reassembler: Reassembler<Address>,
     pub(super) peers: Limiter<Address>,
     pub(super) authors: Limiter<AuthorId>,
     pub(super) journal: Journal<Effect>,
@@ -133,6 +144,7 @@ impl<D: PayloadDecoder> Router<D> {
         Ok(Self {
             own: OwnOrder::new(now.wall),
             inbox: Inbox::new(config.authors_per_domain.get()),
+            reassembler: Reassembler::new(config.reassembly),
             peers: Limiter::new(config.peer_rate, config.rates),
             authors: Limiter::new(config.author_rate, config.rates),
             config,
@@ -516,6 +528,8 @@ impl<D: PayloadDecoder> Router<D> {
             Timer::Commit => self.commit_waits = false,
             Timer::Purge => {
                 self.purge(now);
+                self.reassembler.expire(now.elapsed);
+                self.stats.reassembly = self.reassembler.stats();
                 self.timers.set(now.elapsed.saturating_add(PURGE_EVERY), Timer::Purge);
             }
         }
@@ -537,18 +551,21 @@ impl<D: PayloadDecoder> Router<D> {
         }
     }
 
+    /// Hands out a frame, in parts if need be. Returns how many as well.
     pub(super) fn send(
         &mut self,
         to: &Address,
         kind: FrameKind,
         frame: Vec<u8>,
         packet_bytes: usize,
-    ) -> SendId {
+    ) -> (SendId, usize) {
         let id = SendId(self.count());
-        self.stats.count_sent(kind, frame.len(), packet_bytes);
-        let allowed = self.config.retry_after;
-        self.outputs.push_back(Output::Send { id, to: to.clone(), frame, allowed });
-        id
+        // The configuration was checked with the largest frame there is.
+        let frames = fragment(&frame, self.config.max_frame, self.config.parity).unwrap_or(vec![frame]);
+        self.stats.count_sent(kind, &frames, packet_bytes);
+        let (allowed, parts) = (self.config.retry_after, frames.len());
+        self.outputs.push_back(Output::Send { id, to: to.clone(), frames, allowed });
+        (id, parts)
     }
 
     pub(super) fn count(&mut self) -> u64 {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use qis_packet::FrameKind;
+use qis_packet::{FrameKind, ReassemblyStats};
 
 use super::{Refusal, Verdict};
 
@@ -18,14 +18,18 @@ pub struct Stats {
     pub packet_bytes_sent: u64,
     /// The largest of those packets.
     pub max_packet_bytes: usize,
-    /// Frames of all kinds handed to the transport.
+    /// Frames of all kinds handed to the transport, each part of a larger one counted.
     pub frames_sent: u64,
     /// Bytes of those frames.
     pub frame_bytes_sent: u64,
+    /// Those of them that are parts of larger ones.
+    pub fragments_sent: u64,
     /// Sends the transport reported as failed.
     pub sends_failed: u64,
-    /// Frames that came in.
+    /// Frames that came in, parts of larger ones counted.
     pub frames_received: u64,
+    /// What became of the parts that came in.
+    pub reassembly: ReassemblyStats,
     /// Packets applied, retractions included.
     pub applied: u64,
     /// Packets that were here already, or older than one that was.
@@ -57,14 +61,19 @@ impl Stats {
             Verdict::Known => &mut self.known,
             Verdict::Parked => &mut self.parked,
             Verdict::Refused(refusal) => self.refused.entry(refusal).or_default(),
-            Verdict::Handled => return,
+            Verdict::Handled | Verdict::Part => return,
         };
         *counter = counter.saturating_add(1);
     }
 
-    pub(super) fn count_sent(&mut self, kind: FrameKind, frame: usize, packet: usize) {
-        self.frames_sent = self.frames_sent.saturating_add(1);
-        self.frame_bytes_sent = self.frame_bytes_sent.saturating_add(frame as u64);
+    pub(super) fn count_sent(&mut self, kind: FrameKind, frames: &[Vec<u8>], packet: usize) {
+        let count = frames.len() as u64;
+        self.frames_sent = self.frames_sent.saturating_add(count);
+        if count > 1 {
+            self.fragments_sent = self.fragments_sent.saturating_add(count);
+        }
+        let bytes: usize = frames.iter().map(Vec::len).sum();
+        self.frame_bytes_sent = self.frame_bytes_sent.saturating_add(bytes as u64);
         if matches!(kind, FrameKind::Packet | FrameKind::Answer) && packet > 0 {
             self.packets_sent = self.packets_sent.saturating_add(1);
             self.packet_bytes_sent = self.packet_bytes_sent.saturating_add(packet as u64);

@@ -16,7 +16,9 @@ pub enum Verdict {
     Retracted,
     /// An acknowledgement, query, answer or statement that was acted upon.
     Handled,
-    /// Nothing; the state is as it was, but for the count, and for what [`Refusal::Own`] says.
+    /// A part of a frame that is not whole yet, or was before.
+    Part,
+    /// Nothing; the state is as it was, but for the count, and for what [`Refusal::Own`] and [`Refusal::Parts`] say.
     Refused(Refusal),
 }
 
@@ -51,6 +53,9 @@ refusals! {
     PeerRate => "peer rate",
     /// Not a frame, message or packet in its one form.
     Malformed => "malformed",
+    /// A part of a frame that contradicts an earlier one, which stands; or that completes something else than the frame it names, whose
+    /// parts are forgotten then.
+    Parts => "parts",
     /// A kind of frame or version of packet that is not known here.
     Unknown => "unknown kind or version",
     /// A domain this node has no part in, or a schema it does not follow.

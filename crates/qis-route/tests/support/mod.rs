@@ -215,24 +215,28 @@ impl World {
         }
     }
 
+    fn carry(&mut self, index: usize, to: &Address, frame: &[u8]) -> Result<(), HostError> {
+        let target = self.hosts.iter().position(|host| host.address == *to);
+        match ((self.fate)(index, frame), target) {
+            (Fate::Fails(kind), _) => Err(HostError::new(kind, "as the test says")),
+            (_, None) => Err(HostError::new(HostErrorKind::Unavailable, "nobody is there")),
+            (Fate::Lost, Some(_)) => Ok(()),
+            (Fate::Arrives, Some(target)) => {
+                self.wire.push((index, target, frame.to_vec()));
+                let from = self.hosts[index].address.clone();
+                let verdict = self.hosts[target].router.receive(self.now, &from, frame);
+                self.verdicts.push(verdict);
+                Ok(())
+            }
+        }
+    }
+
     fn perform(&mut self, index: usize, output: Output) {
         let now = self.now;
         match output {
-            Output::Send { id, to, frame, .. } => {
-                let target = self.hosts.iter().position(|host| host.address == to);
-                let fate = (self.fate)(index, &frame);
-                let result = match (fate, target) {
-                    (Fate::Fails(kind), _) => Err(HostError::new(kind, "as the test says")),
-                    (_, None) => Err(HostError::new(HostErrorKind::Unavailable, "nobody is there")),
-                    (Fate::Lost, Some(_)) => Ok(()),
-                    (Fate::Arrives, Some(target)) => {
-                        self.wire.push((index, target, frame.clone()));
-                        let from = self.hosts[index].address.clone();
-                        let verdict = self.hosts[target].router.receive(now, &from, &frame);
-                        self.verdicts.push(verdict);
-                        Ok(())
-                    }
-                };
+            Output::Send { id, to, frames, .. } => {
+                let mut sent = frames.iter().map(|frame| self.carry(index, &to, frame));
+                let result = sent.find(Result::is_err).unwrap_or(Ok(()));
                 self.hosts[index].router.handle(now, Input::Sent { id, result });
             }
             Output::Lookup { id, k, .. } => {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use qis_packet::Frame;
 use qis_route::{Address, AddressError, HostError, HostErrorKind, Transport};
 
 use super::MemoryDirectory;
@@ -14,19 +15,28 @@ use crate::node::Inner;
 
 /// Connects the nodes of a process, and holds the directory they find each other by; clones are the same network.
 ///
-/// It loses nothing unless told to, and what it loses follows from its seed.
+/// It loses nothing and carries every frame unless told otherwise. What it loses follows from its seed.
 #[derive(Clone, Default)]
 pub struct Network {
     shared: Arc<Mutex<Shared>>,
     directory: MemoryDirectory,
 }
 
-#[derive(Default)]
 struct Shared {
     nodes: BTreeMap<Address, Weak<Inner>>,
     /// Of 1,000 frames, so many are lost.
     loss: u32,
+    /// And so many of those from and to an address.
+    losses: BTreeMap<Address, u32>,
     random: u64,
+    max_frame: usize,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        let (nodes, losses) = (BTreeMap::new(), BTreeMap::new());
+        Self { nodes, loss: 0, losses, random: 0, max_frame: Frame::MAX_BYTES }
+    }
 }
 
 impl Network {
@@ -44,6 +54,23 @@ impl Network {
             shared.loss = permille;
             shared.random = seed;
         }
+        self
+    }
+
+    /// Loses so many of 1,000 frames from this address, and of those to it, besides: a site at the end of a bad link.
+    ///
+    /// # Errors
+    ///
+    /// [`AddressError`] when the text is no address.
+    pub fn with_loss_at(self, address: &str, permille: u32) -> Result<Self, AddressError> {
+        self.lock().losses.insert(address.parse()?, permille);
+        Ok(self)
+    }
+
+    /// Carries frames of at most so many bytes, like a radio; larger ones are refused. Nodes learn of it when they are built.
+    #[must_use]
+    pub fn with_max_frame(self, bytes: usize) -> Self {
+        self.lock().max_frame = bytes;
         self
     }
 
@@ -71,23 +98,34 @@ impl Network {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The node at an address, unless the frame is lost; `Err` when there is none.
-    fn route(&self, to: &Address) -> Result<Option<Node>, HostError> {
+    /// The node at an address, unless the frame is lost; `Err` when there is none, or when the frame is too large.
+    fn route(&self, from: &Address, to: &Address, frame: &[u8]) -> Result<Option<Node>, HostError> {
         let mut shared = self.lock();
+        if frame.len() > shared.max_frame {
+            return Err(HostError::new(
+                HostErrorKind::Refused,
+                "the frame is larger than the network carries",
+            ));
+        }
         let inner = shared.nodes.get(to).and_then(Weak::upgrade);
         let Some(inner) = inner else {
             return Err(HostError::new(HostErrorKind::Unavailable, "no node is attached there"));
         };
-        if shared.loss > 0 {
-            // SplitMix64.
-            shared.random = shared.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mixed = (shared.random ^ shared.random >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-            if (mixed ^ mixed >> 31) % 1000 < u64::from(shared.loss) {
-                return Ok(None);
-            }
-        }
-        Ok(Some(Node { inner }))
+        let at = |address| shared.losses.get(address).copied().unwrap_or(0);
+        let losses = [shared.loss, at(from), at(to)];
+        // Each has its chance, so that what is lost does not depend on what was lost before.
+        let lost = losses.into_iter().filter(|&loss| loss > 0 && shared.happens(loss)).count();
+        Ok((lost == 0).then_some(Node { inner }))
+    }
+}
+
+impl Shared {
+    fn happens(&mut self, permille: u32) -> bool {
+        // SplitMix64.
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.random ^ self.random >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ mixed >> 31) % 1000 < u64::from(permille)
     }
 }
 
@@ -110,8 +148,12 @@ impl Transport for MemoryTransport {
         self.local.clone()
     }
 
+    fn max_frame(&self) -> usize {
+        self.network.lock().max_frame
+    }
+
     async fn send(&self, to: &Address, frame: &[u8], _allowed: Duration) -> Result<(), HostError> {
-        if let Some(node) = self.network.route(to)? {
+        if let Some(node) = self.network.route(&self.local, to, frame)? {
             node.receive(&self.local, frame);
         }
         Ok(())
