@@ -7,7 +7,15 @@ use crate::{FragmentError, FragmentPlan, Parity};
 /// A kind of link: the largest frame it carries, how long a frame occupies it, and how much of the time it may be occupied.
 ///
 /// The sizes are those of the payload that the link leaves to an application. One that is not here is
-/// [`new`](Self::new) and `max_frame`.
+/// [`new`](Self::new).
+///
+/// ```
+/// # use qis_packet::{LinkProfile, Parity};
+/// let report = LinkProfile::LORAWAN_EU868_DR2.report(522, Parity::Auto)?;
+/// assert_eq!((report.plan.data(), report.plan.parity(), report.bytes), (12, 4, 768));
+/// assert_eq!(report.airtime.map(|time| time.as_millis()), Some(11_173));
+/// # Ok::<(), qis_packet::FragmentError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkProfile {
     name: &'static str,

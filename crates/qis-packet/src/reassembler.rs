@@ -17,11 +17,11 @@ const PART_BYTES: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReassemblyConfig {
     /// Bytes that all parts may take, 256 KiB by default and at least 32 KiB, which is one frame of the largest. 64 for each part and
-    /// 256 for each frame are counted besides. When they are used up, the frame of the same sender that has waited longest for a part is
-    /// given up, or else that of anybody.
+    /// 256 for each frame are counted besides. When they are used up, room is made as below, and if the sender has no other frame, by giving
+    /// up the one of anybody that has waited longest for a part.
     pub bytes: usize,
-    /// Frames of one sender that are put together at a time or were lately, 32 by default and at least 1. Beyond, the one that has waited
-    /// longest for a part is given up.
+    /// Frames of one sender that are put together at a time or were lately, 32 by default and at least 1. Beyond, the oldest one that was
+    /// whole is forgotten, or else the one that has waited longest for a part is given up.
     pub frames_per_sender: usize,
     /// How long to wait for a further part of a frame, half an hour by default; and how long a frame that is whole is remembered. Longer
     /// than the sender waits before it sends the frame again, so that parts of both add up.
@@ -66,6 +66,23 @@ pub struct ReassemblyStats {
 /// wrong, the frame turns out not to be what it says, all its parts are forgotten, and what is sent again starts afresh.
 ///
 /// The same parts at the same times give the same frames.
+///
+/// ```
+/// # use core::time::Duration;
+/// # use qis_packet::{Parity, Reassembler, ReassemblyConfig, fragment};
+/// let frame = [7; 200];
+/// let mut parts = fragment(&frame, 51, Parity::Auto)?; // 5 of data and one of parity
+/// parts.remove(2); // is lost
+///
+/// let mut reassembler = Reassembler::new(ReassemblyConfig::default());
+/// let mut whole = None;
+/// for part in &parts {
+///     // The first byte is the kind of the frame.
+///     whole = whole.or(reassembler.accept(Duration::ZERO, &"sender", &part[1..])?);
+/// }
+/// assert_eq!(whole.as_deref(), Some(&frame[..]));
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Reassembler<K> {
     config: ReassemblyConfig,
@@ -101,6 +118,11 @@ struct Group {
 impl Group {
     fn is_whole(&self) -> bool {
         self.parts.is_empty()
+    }
+
+    /// What goes first where there is no room: first those that were whole, then the older.
+    fn worth(&self) -> (bool, Age) {
+        (!self.is_whole(), self.age)
     }
 
     fn bytes(&self, len: usize) -> usize {
@@ -208,7 +230,7 @@ impl<K: Ord + Clone> Reassembler<K> {
             let mut oldest: Option<&Group> = None;
             for (other, group) in self.of_sender(key) {
                 of_sender += 1;
-                if other != key && oldest.is_none_or(|one| group.age < one.age) {
+                if other != key && oldest.is_none_or(|one| group.worth() < one.worth()) {
                     oldest = Some(group);
                 }
             }

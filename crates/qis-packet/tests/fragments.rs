@@ -203,6 +203,23 @@ fn bounds_hold_and_a_crowd_takes_its_own_places_first() {
 }
 
 #[test]
+fn what_was_whole_is_forgotten_before_what_still_waits() {
+    let config = ReassemblyConfig { frames_per_sender: 2, ..ReassemblyConfig::default() };
+    let mut to = Reassembler::new(config);
+    let cut = |len| fragment(&frame(len), 51, Parity::None).unwrap();
+    let mut give = |parts: &[Vec<u8>]| -> Vec<Vec<u8>> {
+        parts.iter().filter_map(|part| accept(&mut to, part).unwrap()).collect()
+    };
+    let waiting = cut(100);
+    assert!(give(&waiting[..2]).is_empty());
+    for len in [200, 300, 400] {
+        assert_eq!(give(&cut(len)), [frame(len)]);
+    }
+    assert_eq!(give(&waiting[2..]), [frame(100)]);
+    assert_eq!(to.stats().evicted, 0);
+}
+
+#[test]
 fn what_waits_for_long_is_forgotten_and_a_part_renews_it() {
     let parts = fragment(&frame(100), 51, Parity::None).unwrap();
     let mut to = reassembler();
