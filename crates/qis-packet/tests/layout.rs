@@ -120,7 +120,7 @@ fn spliced(packet: &[u8], at: std::ops::Range<usize>, by: &[u8]) -> String {
 #[test]
 fn each_fault_is_located() {
     let (plain, full) = (plain(), full());
-    let cases: [(String, &str); 23] = [
+    let cases: [(String, &str); 25] = [
         (spliced(&plain, 0..142, &[]), "byte 0, version: the bytes end here, expected 1 more"),
         (spliced(&plain, 0..1, &[2]), "byte 0, version: expected version 1, found 2 (0x2)"),
         (

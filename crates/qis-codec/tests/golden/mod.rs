@@ -1,10 +1,10 @@
 //! Vectors in the trellis mode that no version of the decoder may read otherwise.
 
 /// Coordinates, seed, bytes in hexadecimal, integers, scale.
-pub type Golden = (usize, u64, &'static str, &'static [i32], f64);
+pub(crate) type Golden = (usize, u64, &'static str, &'static [i32], f64);
 
 /// Printed by the test `print_golden_vectors`.
-pub const VECTORS: &[Golden] = &[
+pub(crate) const VECTORS: &[Golden] = &[
     (
         12,
         1,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use qis_fingerprint::{Fingerprint, MIN_COMPACT_BYTES};
 use qis_packet::{
-    DEFAULT_FINGERPRINT_BYTES, Draft, FragmentPlan, Frame, MAX_FINGERPRINT_BYTES, MAX_PACKET_BYTES, MIN_LINK_FRAME, Parity,
-    ReassemblyConfig,
+    DEFAULT_FINGERPRINT_BYTES, Draft, FragmentPlan, Frame, MAX_FINGERPRINT_BYTES, MAX_PACKET_BYTES,
+    MIN_LINK_FRAME, Parity, ReassemblyConfig,
 };
 
 use super::FRAME_OVERHEAD;
