@@ -18,6 +18,7 @@ const FRAMES: usize = 4;
 fuzz_target!(|data: &[u8]| {
     let mut input = Reader(data);
     let config = ReassemblyConfig {
+        frame_bytes: 16 * usize::from(input.byte()),
         bytes: usize::from(input.u16()),
         frames_per_sender: usize::from(input.byte() % 5),
         lifetime: Duration::from_secs(u64::from(input.byte())),
@@ -78,7 +79,8 @@ fn cut(input: &mut Reader<'_>) -> Option<Vec<Vec<u8>>> {
     }
     let mut indices: Vec<usize> = (0..parts.len()).collect();
     indices.sort_by_key(|&index| (index as u64 + 1).wrapping_mul(order | 1).rotate_left(29));
-    let mut reassembler = Reassembler::new(ReassemblyConfig::default());
+    let config = ReassemblyConfig { frame_bytes: Frame::MAX_BYTES, ..ReassemblyConfig::default() };
+    let mut reassembler = Reassembler::new(config);
     let mut taken = indices.iter().take(usize::from(plan.data())).peekable();
     while let Some(&index) = taken.next() {
         assert!(parts[index].len() <= max_frame);

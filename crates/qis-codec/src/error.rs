@@ -26,6 +26,12 @@ pub enum EncodeError {
         /// Bytes there were.
         budget: usize,
     },
+    /// The largest coordinate is above about `1e34` or below `1e-38`, and no step that has a form of its own fits so few bytes: scale the vector.
+    #[error("no step fits a vector as large or small as coordinate {index}")]
+    Magnitude {
+        /// The largest coordinate.
+        index: usize,
+    },
     /// One coordinate is more than 524,288 times the root mean square of the others that are not zero, which would be lost beside it.
     #[error("coordinate {index} would swamp the others")]
     Outlier {

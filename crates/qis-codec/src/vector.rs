@@ -8,7 +8,8 @@ use crate::{DecodeError, Decoded, EncodeError, Mode, dither, fit, stream};
 /// The most coordinates a vector may have.
 pub const MAX_DIMS: usize = 4096;
 
-/// The fewest bytes into which every vector can be encoded that has no [outlier](EncodeError::Outlier) and no coordinate above `1e34`.
+/// The fewest bytes into which every vector can be encoded that has no [outlier](EncodeError::Outlier) and whose largest coordinate is between
+/// `1e-38` and `1e34`.
 pub const MIN_TRELLIS_BYTES: usize = 8;
 
 const BYTES_PER_COORDINATE: usize = 4;
@@ -45,12 +46,16 @@ impl Encoded {
 /// The zero vector takes none ([`Mode::Empty`]). A vector that fits as it is is written without loss ([`Mode::Raw`]); a negative zero
 /// becomes zero, so that it has one form. Any other takes up to the whole budget ([`Mode::Trellis`]).
 ///
+/// The trellis mode is for vectors whose largest coordinate is between about `1e-38` and `1e34`: scale others first. Its step is a
+/// bfloat16, which has fewer bits below; above, the coarsest step may be too fine for few bytes, and a decoded coordinate beyond the `f32`
+/// it was.
+///
 /// The seed chooses the dither of the trellis mode and must be known to the decoder. Give each vector another one, such as a hash of its
 /// author and number: the error of a mean over many vectors falls only if their dithers are independent.
 ///
 /// # Errors
 ///
-/// [`EncodeError`] when the vector is empty, longer than [`MAX_DIMS`], not finite, needs more bytes, or has one
+/// [`EncodeError`] when the vector is empty, longer than [`MAX_DIMS`], not finite, needs more bytes, is too large, or has one
 /// coordinate that would swamp the others.
 pub fn encode(values: &[f32], budget: usize, seed: u64) -> Result<Encoded, EncodeError> {
     let dims = values.len();
@@ -75,8 +80,10 @@ pub fn encode(values: &[f32], budget: usize, seed: u64) -> Result<Encoded, Encod
     if let Some(index) = outlier(values) {
         return Err(EncodeError::Outlier { index });
     }
-    let bytes =
-        fit::encode(values, budget, seed).ok_or(EncodeError::Budget { needed: budget + 1, budget })?;
+    let bytes = fit::encode(values, budget, seed).ok_or_else(|| {
+        let largest = values.iter().enumerate().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
+        EncodeError::Magnitude { index: largest.map_or(0, |(index, _)| index) }
+    })?;
     Ok(Encoded { mode: Mode::Trellis, bytes })
 }
 
@@ -157,6 +164,15 @@ mod tests {
         assert_eq!(encode(&[1.0, f32::NAN], 99, 0), Err(EncodeError::NotFinite { index: 1 }));
         assert_eq!(encode(&[1.0], 3, 0), Err(EncodeError::Budget { needed: 4, budget: 3 }));
         assert_eq!(encode(&[1.0; 9], 7, 0), Err(EncodeError::Budget { needed: 8, budget: 7 }));
+    }
+
+    #[test]
+    fn says_what_is_too_large_for_few_bytes() {
+        let mut values = [1e38; 64];
+        values[9] = f32::MAX;
+        assert_eq!(encode(&values, 8, 0), Err(EncodeError::Magnitude { index: 9 }));
+        assert_eq!(encode(&values, 64, 0).unwrap().mode(), Mode::Trellis);
+        assert_eq!(encode(&[1e34; 64], 8, 0).unwrap().mode(), Mode::Trellis);
     }
 
     #[test]

@@ -110,12 +110,13 @@ impl Draft {
 
     /// The outcome of a packet once more, to be sealed with a later order and time: its author stands by it.
     ///
-    /// A delta in the trellis mode is decoded and encoded anew, since its bytes mean something in their own packet only. Each time adds
-    /// the error of one encoding, with mean zero; an author that still has the values does better to make a new draft of them.
+    /// A delta is decoded and fitted anew: in the trellis mode its bytes mean something in their own packet only, and one that was sent as it is may
+    /// have less room now. Each time in the trellis mode adds the error of one encoding, with mean zero; an author that still has the values
+    /// does better to make a new draft of them.
     pub fn renewal(packet: &OutcomePacket) -> Self {
         let payload = packet.payload();
         let content = match payload {
-            Payload::Delta { mode: Mode::Trellis, .. } => match packet.delta() {
+            Payload::Delta { .. } => match packet.delta() {
                 #[expect(clippy::cast_possible_truncation, reason = "the codec takes single precision")]
                 Some(Ok(delta)) => Content::Delta(delta.to_vec().iter().map(|&value| value as f32).collect()),
                 // What nobody can decode can't be said again; `seal` reports that there is no vector.

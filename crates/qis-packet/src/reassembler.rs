@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::time::Duration;
 
 use crate::fragment::assemble;
@@ -16,12 +17,18 @@ const PART_BYTES: usize = 64;
 /// The bounds of a [`Reassembler`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReassemblyConfig {
+    /// The largest frame that is put together, 1,024 bytes by default and at most [`Frame::MAX_BYTES`]. To put one together from forged parts takes
+    /// time that grows with its square, before anything in it can be checked: 0.1 ms for a packet's, and 10 ms for the largest there are.
+    pub frame_bytes: usize,
     /// Bytes that all parts may take, 256 KiB by default and at least 32 KiB, which is one frame of the largest. 64 for each part and
-    /// 256 for each frame are counted besides. When they are used up, room is made as below, and if the sender has no other frame, by giving
-    /// up the one of anybody that has waited longest for a part.
+    /// 256 for each frame are counted besides. When they are used up, frames that were whole are forgotten, the oldest first; then the sender
+    /// that takes most bytes loses a frame.
     pub bytes: usize,
     /// Frames of one sender that are put together at a time or were lately, 32 by default and at least 1. Beyond, the oldest one that was
-    /// whole is forgotten, or else the one that has waited longest for a part is given up.
+    /// whole is forgotten, or else one of its frames is given up.
+    ///
+    /// Of a sender's frames, the one goes first that has waited longest for a part, if that is an eighth of the lifetime; else the one with
+    /// the fewest parts. So of too many frames that come at once, their parts in turn, as many as there is room for get whole.
     pub frames_per_sender: usize,
     /// How long to wait for a further part of a frame, half an hour by default; and how long a frame that is whole is remembered. Longer
     /// than the sender waits before it sends the frame again, so that parts of both add up.
@@ -35,7 +42,12 @@ impl ReassemblyConfig {
 
 impl Default for ReassemblyConfig {
     fn default() -> Self {
-        Self { bytes: 256 * 1024, frames_per_sender: 32, lifetime: Duration::from_secs(1800) }
+        Self {
+            frame_bytes: 1024,
+            bytes: 256 * 1024,
+            frames_per_sender: 32,
+            lifetime: Duration::from_secs(1800),
+        }
     }
 }
 
@@ -120,11 +132,6 @@ impl Group {
         self.parts.is_empty()
     }
 
-    /// What goes first where there is no room: first those that were whole, then the older.
-    fn worth(&self) -> (bool, Age) {
-        (!self.is_whole(), self.age)
-    }
-
     fn bytes(&self, len: usize) -> usize {
         GROUP_BYTES + self.parts.len() * (PART_BYTES + len)
     }
@@ -155,8 +162,8 @@ impl<K: Ord + Clone> Reassembler<K> {
 
     /// Takes in the body of a fragment, and gives the whole frame when it was the last part that was needed.
     ///
-    /// `now` is of a clock that never goes back. A frame that is sent again as a whole is given again: its sender did not learn that it
-    /// arrived. Parts that only come late are not: after a frame was whole, those of higher indices than all before are left out.
+    /// `now` is of a clock that never goes back. After a frame was whole, parts of it that had not come yet are late ones, and left out; one that had
+    /// come says that the frame is being sent again, since its sender did not learn that it arrived, and it is put together and given again.
     ///
     /// # Errors
     ///
@@ -169,17 +176,20 @@ impl<K: Ord + Clone> Reassembler<K> {
     ) -> Result<Option<Vec<u8>>, ReassemblyError> {
         self.expire(now);
         let fragment = Fragment::parse(body)?;
+        if usize::from(fragment.count()) * (fragment.part().len() - 1) > self.config.frame_bytes {
+            return Err(ReassemblyError::TooLarge);
+        }
         let (index, part) = (fragment.index(), fragment.part());
         count(&mut self.stats.parts);
         let key = Key { from: from.clone(), hash: fragment.hash(), count: fragment.count(), len: part.len() };
         if let Some(group) = self.groups.get_mut(&key) {
-            let (bit, highest) = (1 << index, 127 - group.seen.leading_zeros());
+            let bit = 1 << index;
             if let Some(first) = group.parts.get(&index) {
                 let same = first == part;
                 count(if same { &mut self.stats.duplicates } else { &mut self.stats.conflicts });
                 return if same { Ok(None) } else { Err(ReassemblyError::Conflict { index }) };
             }
-            if group.is_whole() && u32::from(index) > highest {
+            if group.is_whole() && group.seen & bit == 0 {
                 group.seen |= bit;
                 count(&mut self.stats.duplicates);
                 return Ok(None);
@@ -226,33 +236,42 @@ impl<K: Ord + Clone> Reassembler<K> {
         let needed = of_group + PART_BYTES + key.len;
         let limit = self.config.bytes.max(ReassemblyConfig::MIN_BYTES);
         loop {
-            let mut of_sender = 0;
-            let mut oldest: Option<&Group> = None;
-            for (other, group) in self.of_sender(key) {
-                of_sender += 1;
-                if other != key && oldest.is_none_or(|one| group.worth() < one.worth()) {
-                    oldest = Some(group);
-                }
-            }
+            let of_sender = self.groups.keys().skip_while(|other| other.from < key.from);
+            let of_sender = of_sender.take_while(|other| other.from == key.from).count();
             let crowded = of_group > 0 && of_sender >= self.config.frames_per_sender.max(1);
             if !crowded && self.bytes + needed <= limit {
                 return Ok(());
             }
-            let age = oldest.map(|group| group.age);
-            let anybodys = || self.by_age.iter().find(|(_, other)| *other != key).map(|(&age, _)| age);
-            let victim = age.or_else(anybodys).and_then(|age| self.by_age.get(&age)).cloned();
             // A group of the largest frame alone fits in the least there may be.
-            let Some(victim) = victim else { return Err(ReassemblyError::TooLarge) };
+            let victim = self.victim(key, crowded).cloned().ok_or(ReassemblyError::TooLarge)?;
             if self.remove(&victim) {
                 count(&mut self.stats.evicted);
             }
         }
     }
 
-    fn of_sender(&self, key: &Key<K>) -> impl Iterator<Item = (&Key<K>, &Group)> {
-        let first = Key { from: key.from.clone(), hash: 0, count: 0, len: 0 };
-        let last = Key { from: key.from.clone(), hash: u16::MAX, count: u8::MAX, len: usize::MAX };
-        self.groups.range(first..=last)
+    /// The group to give up for a part of another one; of its sender's, if that has too many.
+    fn victim(&self, key: &Key<K>, of_sender: bool) -> Option<&Key<K>> {
+        let mut bytes: BTreeMap<&K, usize> = BTreeMap::new();
+        for (key, group) in &self.groups {
+            *bytes.entry(&key.from).or_default() += group.bytes(key.len);
+        }
+        let patience = self.config.lifetime / 8;
+        let others =
+            self.groups.iter().filter(|(other, _)| *other != key && (!of_sender || other.from == key.from));
+        let order = |(other, group): &(&Key<K>, &Group)| {
+            let (since, number) = group.age;
+            let is_fresh = since.saturating_add(patience) > self.latest;
+            let taken = bytes.get(&other.from).copied().unwrap_or_default();
+            if group.is_whole() {
+                (false, Reverse(0), false, 0, group.age)
+            } else if is_fresh {
+                (true, Reverse(taken), true, group.parts.len(), (Duration::ZERO, u64::MAX - number))
+            } else {
+                (true, Reverse(taken), false, 0, group.age)
+            }
+        };
+        others.min_by_key(order).map(|(key, _)| key)
     }
 
     fn insert(&mut self, key: &Key<K>, index: u8, part: &[u8]) {
@@ -288,6 +307,9 @@ impl<K: Ord + Clone> Reassembler<K> {
         self.bytes += group.bytes(key.len);
         let parts = restore(key.count, parts).unwrap_or_default();
         let frame = assemble(key.hash, &parts);
+        let frame = frame.and_then(|it| {
+            if it.len() > self.config.frame_bytes { Err(ReassemblyError::TooLarge) } else { Ok(it) }
+        });
         if frame.is_ok() {
             count(&mut self.stats.frames);
         } else {

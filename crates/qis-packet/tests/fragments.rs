@@ -1,18 +1,20 @@
 //! Frames cut and put together: in any order, with loss, repetition and strangers' parts.
 
+#![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
 use qis_packet::{
-    FRAGMENT_OVERHEAD, Fragment, FragmentPlan, FrameKind, Parity, Reassembler, ReassemblyConfig,
+    FRAGMENT_OVERHEAD, Fragment, FragmentPlan, Frame, FrameKind, Parity, Reassembler, ReassemblyConfig,
     ReassemblyError, fragment,
 };
 
 const NOW: Duration = Duration::from_secs(7);
 
 fn reassembler() -> Reassembler<u8> {
-    Reassembler::new(ReassemblyConfig::default())
+    Reassembler::new(ReassemblyConfig { frame_bytes: Frame::MAX_BYTES, ..ReassemblyConfig::default() })
 }
 
 /// A frame that says nothing, of so many bytes.
@@ -178,7 +180,11 @@ fn fragments_are_read_strictly() {
 
 #[test]
 fn bounds_hold_and_a_crowd_takes_its_own_places_first() {
-    let config = ReassemblyConfig { frames_per_sender: 2, ..ReassemblyConfig::default() };
+    let config = ReassemblyConfig {
+        frames_per_sender: 2,
+        frame_bytes: Frame::MAX_BYTES,
+        ..ReassemblyConfig::default()
+    };
     let mut to = Reassembler::new(config);
     let mut begin = |sender: u8, len: usize| {
         let parts = fragment(&frame(len), 51, Parity::Auto).unwrap();
@@ -204,7 +210,11 @@ fn bounds_hold_and_a_crowd_takes_its_own_places_first() {
 
 #[test]
 fn what_was_whole_is_forgotten_before_what_still_waits() {
-    let config = ReassemblyConfig { frames_per_sender: 2, ..ReassemblyConfig::default() };
+    let config = ReassemblyConfig {
+        frames_per_sender: 2,
+        frame_bytes: Frame::MAX_BYTES,
+        ..ReassemblyConfig::default()
+    };
     let mut to = Reassembler::new(config);
     let cut = |len| fragment(&frame(len), 51, Parity::None).unwrap();
     let mut give = |parts: &[Vec<u8>]| -> Vec<Vec<u8>> {
@@ -217,6 +227,83 @@ fn what_was_whole_is_forgotten_before_what_still_waits() {
     }
     assert_eq!(give(&waiting[2..]), [frame(100)]);
     assert_eq!(to.stats().evicted, 0);
+}
+
+/// Frames of 522 bytes that differ, cut for 51.
+fn many(count: u8) -> Vec<Vec<Vec<u8>>> {
+    (0..count)
+        .map(|number| {
+            let mut frame = frame(522);
+            frame[100] = number;
+            fragment(&frame, 51, Parity::Auto).unwrap()
+        })
+        .collect()
+}
+
+/// Hands the parts over in turn, the first of each frame and so on, and counts the frames.
+fn give_in_turn(to: &mut Reassembler<u8>, from: u8, frames: &[Vec<Vec<u8>>]) -> usize {
+    let in_turn = (0..frames[0].len()).flat_map(|index| frames.iter().map(move |parts| &parts[index]));
+    in_turn.filter(|part| matches!(to.accept(NOW, &from, &part[1..]), Ok(Some(_)))).count()
+}
+
+#[test]
+fn of_too_many_frames_at_once_as_many_get_whole_as_there_is_room_for() {
+    // Two frames at a time whose hashes have the same 10 bits lose one, which is sent again.
+    for (limit, at_once, least) in [(32, 32, 30), (32, 60, 29), (8, 9, 7), (8, 40, 7)] {
+        let config = ReassemblyConfig { frames_per_sender: limit, ..ReassemblyConfig::default() };
+        let mut to = Reassembler::new(config);
+        let whole = give_in_turn(&mut to, 1, &many(at_once));
+        assert!(whole >= least, "{whole} of {at_once}");
+    }
+}
+
+#[test]
+fn a_sender_that_takes_most_of_the_room_gives_it_up_for_others() {
+    let mut to = Reassembler::new(ReassemblyConfig::default());
+    for hash in 0..=u16::MAX {
+        let [high, low] = (hash << 6).to_be_bytes();
+        // Of a frame of two parts, one of which never comes.
+        let body = [&[high, low, 2][..], &[1; 500]].concat();
+        let _ = to.accept(NOW, &0, &body);
+    }
+    assert_eq!(give_in_turn(&mut to, 1, &many(5)), 5);
+}
+
+#[test]
+fn what_was_whole_of_others_is_forgotten_before_what_still_waits() {
+    let config = ReassemblyConfig { bytes: ReassemblyConfig::MIN_BYTES, ..ReassemblyConfig::default() };
+    let mut to = Reassembler::new(config);
+    let slow = fragment(&frame(522), 51, Parity::None).unwrap();
+    for part in &slow[..11] {
+        assert_eq!(to.accept(NOW, &0, &part[1..]), Ok(None));
+    }
+    let quick = fragment(&frame(60), 51, Parity::None).unwrap();
+    for sender in 1..=255 {
+        assert_eq!(give_in_turn(&mut to, sender, std::slice::from_ref(&quick)), 1);
+    }
+    assert_eq!(to.accept(NOW, &0, &slow[11][1..]), Ok(Some(frame(522))));
+}
+
+#[test]
+fn parts_out_of_order_give_an_attempt_once() {
+    let parts = fragment(&frame(522), 51, Parity::Auto).unwrap();
+    let mut to = reassembler();
+    for swapped in [(11, 12), (0, 15), (3, 4)] {
+        let mut parts = parts.clone();
+        parts.swap(swapped.0, swapped.1);
+        assert_eq!(give_in_turn(&mut to, 1, &[parts]), 1, "{swapped:?}");
+    }
+}
+
+#[test]
+fn frames_larger_than_allowed_are_refused() {
+    let mut to = Reassembler::new(ReassemblyConfig::default());
+    let parts = fragment(&frame(1100), 51, Parity::None).unwrap();
+    assert_eq!(to.accept(NOW, &1, &parts[0][1..]), Err(ReassemblyError::TooLarge));
+    assert_eq!(
+        (to.bytes(), give_in_turn(&mut to, 1, &[fragment(&frame(1024), 51, Parity::None).unwrap()])),
+        (0, 1)
+    );
 }
 
 #[test]
@@ -283,8 +370,7 @@ struct Model {
 impl Model {
     fn accept(&mut self, index: usize, count: usize) -> bool {
         if self.whole {
-            if self.seen.iter().max().is_some_and(|highest| index > *highest) {
-                self.seen.insert(index);
+            if self.seen.insert(index) {
                 return false;
             }
             *self = Self::default();

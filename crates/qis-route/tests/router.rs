@@ -401,9 +401,9 @@ fn the_wait_for_an_acknowledgement_begins_with_the_last_part() {
     let (id, parts) = sending.unwrap();
     assert_eq!(parts, 6, "data and parity");
     let wait = config().retry_after;
-    let others = wait * (u32::try_from(parts).unwrap() - 1);
+    let sent = wait * u32::try_from(parts).unwrap();
     let due = router.next_timeout().unwrap() - now.elapsed;
-    assert!(due >= others + wait * 3 / 4 && due <= others + wait * 5 / 4, "{due:?}");
+    assert!(due >= sent + wait * 3 / 4 && due <= sent + wait * 5 / 4, "{due:?}");
     let later = Moment { elapsed: now.elapsed + Duration::from_secs(3), ..now };
     router.handle(later, Input::Sent { id, result: Ok(()) });
     let due = router.next_timeout().unwrap() - later.elapsed;

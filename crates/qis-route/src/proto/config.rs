@@ -54,7 +54,7 @@ pub struct RouterConfig {
     pub max_frame: usize,
     /// How many of the parts of a frame may be lost; [`Parity::Auto`] by default.
     pub parity: Parity,
-    /// The bounds of frames that come in parts; 256 KiB, 32 frames of an address and half an hour by default. Let its lifetime be longer
+    /// The bounds of frames that come in parts; frames of 1,024 bytes, 256 KiB in all, 32 frames of an address and half an hour by default. Let its lifetime be longer
     /// than the waits between attempts, so that the parts of several add up.
     pub reassembly: ReassemblyConfig,
     /// How many packets an answer has at most, 1 to 32, 8 by default.
@@ -140,7 +140,9 @@ impl RouterConfig {
     #[must_use]
     pub const fn payload_room(&self, tag: usize, dims: usize) -> usize {
         let fingerprint = if dims < self.fingerprint_bytes { dims } else { self.fingerprint_bytes };
-        self.max_packet_bytes.saturating_sub(LONGEST_OVERHEAD + tag + fingerprint)
+        // Of numbers above 127, the dimensions and the length take a second byte.
+        let varints = (dims > 127) as usize + (fingerprint > 127) as usize;
+        self.max_packet_bytes.saturating_sub(LONGEST_OVERHEAD + tag + fingerprint + varints)
     }
 
     /// A draft within these bounds.
@@ -177,6 +179,10 @@ impl RouterConfig {
             refuse("max_frame", "must be 24 to 16,384")
         } else if FragmentPlan::new(MAX_PACKET_BYTES + FRAME_OVERHEAD, self.max_frame, self.parity).is_err() {
             refuse("parity", "must leave room for the data among 128 parts")
+        } else if !(MAX_PACKET_BYTES + FRAME_OVERHEAD..=Frame::MAX_BYTES)
+            .contains(&self.reassembly.frame_bytes)
+        {
+            refuse("reassembly.frame_bytes", "must be 556 to 16,384")
         } else if self.reassembly.bytes < ReassemblyConfig::MIN_BYTES {
             refuse("reassembly.bytes", "must be at least 32 KiB")
         } else if self.reassembly.frames_per_sender == 0 {
@@ -253,6 +259,7 @@ mod tests {
         assert_eq!(refused(|c| c.lookup_timeout = Duration::MAX), "lookup_timeout");
         assert_eq!(refused(|c| c.max_frame = 23), "max_frame");
         assert_eq!(refused(|c| (c.max_frame, c.parity) = (24, Parity::Parts(101))), "parity");
+        assert_eq!(refused(|c| c.reassembly.frame_bytes = 555), "reassembly.frame_bytes");
         assert_eq!(refused(|c| c.reassembly.bytes = 0), "reassembly.bytes");
         assert_eq!(refused(|c| c.k = NonZeroUsize::MAX), "k");
         assert_eq!(refused(|c| c.answer_packets = 33), "answer_packets");

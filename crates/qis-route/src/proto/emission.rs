@@ -186,8 +186,8 @@ impl<D: PayloadDecoder> Router<D> {
         let again = (parts > 1).then_some(wait);
         self.sends.insert(send, Sending { emission: id, recipient, attempt, wait: again });
         // Nobody answers before the last parts are there, and each may take as long as is allowed.
-        let others = u32::try_from(parts.saturating_sub(1)).unwrap_or(u32::MAX);
-        let wait = self.config.retry_after.saturating_mul(others).saturating_add(wait);
+        let parts = if parts > 1 { u32::try_from(parts).unwrap_or(u32::MAX) } else { 0 };
+        let wait = self.config.retry_after.saturating_mul(parts).saturating_add(wait);
         self.set_retry(now, id, recipient, attempt, wait);
     }
 
