@@ -6,15 +6,22 @@ use crate::{FragmentError, FragmentPlan, Parity};
 
 /// A kind of link: the largest frame it carries, how long a frame occupies it, and how much of the time it may be occupied.
 ///
-/// The sizes are those of the payload that the link leaves to an application. One that is not here is
-/// [`new`](Self::new).
+/// The sizes are those of the payload that the link leaves to an application. One that is not here is made with [`lora`](Self::lora),
+/// [`serial`](Self::serial), or, where its airtime is not known, [`new`](Self::new).
 ///
 /// ```
 /// # use qis_packet::{LinkProfile, Parity};
+/// // 522 is a packet of 512 bytes and 10 of its message; 556 is the largest answer.
 /// let report = LinkProfile::LORAWAN_EU868_DR2.report(522, Parity::Auto)?;
 /// assert_eq!((report.plan.data(), report.plan.parity(), report.bytes), (12, 4, 768));
 /// assert_eq!(report.airtime.map(|time| time.as_millis()), Some(11_173));
-/// # Ok::<(), qis_packet::FragmentError>(())
+///
+/// // The band of LoRaWAN that may be occupied for a tenth of the time, and a serial radio with 8 bytes around each frame.
+/// let lora = LinkProfile::lora("869.525 MHz, SF8", 222, 8, 125_000).ok_or("out of range")?.with_duty_cycle(10);
+/// let radio = LinkProfile::serial("9600 bit/s", 60, 8, 9600).ok_or("out of range")?;
+/// assert_eq!(lora.airtime(222).map(|time| time.as_millis()), Some(655));
+/// assert_eq!(radio.report(522, Parity::Auto)?.airtime.map(|time| time.as_millis()), Some(704));
+/// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkProfile {
@@ -30,8 +37,8 @@ pub struct LinkProfile {
 enum Modulation {
     /// LoRa with a bandwidth in Hz, and the 13 bytes that LoRaWAN adds: MAC header 1, frame header 7, port 1, integrity code 4.
     Lora { spreading: u32, bandwidth: u32 },
-    /// So many bytes besides the payload, and so many microseconds for each byte.
-    Bytes { overhead: u32, micros: u32 },
+    /// So many bytes besides the payload, at a rate in bits a second.
+    Serial { overhead: u32, rate: u32 },
 }
 
 /// What a frame costs on a link.
@@ -50,6 +57,9 @@ pub struct LinkReport {
 
 const LORAWAN_OVERHEAD: u32 = 13;
 
+/// What the length field of LoRa leaves.
+const LORAWAN_MAX_FRAME: usize = 255 - LORAWAN_OVERHEAD as usize;
+
 const fn lora(name: &'static str, max_frame: usize, spreading: u32, bandwidth: u32) -> LinkProfile {
     LinkProfile {
         name,
@@ -64,8 +74,8 @@ const fn eu868(name: &'static str, max_frame: usize, spreading: u32) -> LinkProf
     LinkProfile { duty_cycle: Some(100), ..lora(name, max_frame, spreading, 125_000) }
 }
 
-const fn bytes(name: &'static str, max_frame: usize, overhead: u32, micros: u32) -> LinkProfile {
-    let modulation = Some(Modulation::Bytes { overhead, micros });
+const fn serial(name: &'static str, max_frame: usize, overhead: u32, rate: u32) -> LinkProfile {
+    let modulation = Some(Modulation::Serial { overhead, rate });
     LinkProfile { modulation, ..LinkProfile::new(name, max_frame) }
 }
 
@@ -99,10 +109,10 @@ impl LinkProfile {
     pub const IRIDIUM_SBD_IN: Self = Self::new("Iridium SBD in", 270);
     /// Bluetooth Low Energy with data-length extension, on the 1 Mbit/s physical layer: preamble 1, access address 4, header 2, checksum 3,
     /// and 7 for L2CAP and ATT. The answer of the other side and the pauses are not counted.
-    pub const BLE: Self = bytes("BLE", 244, 17, 8);
+    pub const BLE: Self = serial("BLE", 244, 17, 1_000_000);
     /// IEEE 802.15.4 at 250 kbit/s: synchronisation 5, length 1, and 25 for the MAC header and the checksum. Pauses and acknowledgements are
     /// not counted.
-    pub const IEEE_802_15_4: Self = bytes("IEEE 802.15.4", 102, 31, 32);
+    pub const IEEE_802_15_4: Self = serial("IEEE 802.15.4", 102, 31, 250_000);
 
     /// All profiles.
     pub const ALL: [Self; 15] = [
@@ -129,6 +139,49 @@ impl LinkProfile {
         Self { name, max_frame, modulation: None, duty_cycle: None }
     }
 
+    /// LoRaWAN of another region or rate: the largest payload in bytes, the spreading factor, and the bandwidth in Hz. It has no duty cycle.
+    ///
+    /// `None` unless the payload has at most 242 bytes, the spreading factor is 7 to 12 and the bandwidth 7,800 to 500,000 Hz, which is where
+    /// the formula of [`airtime`](Self::airtime) holds.
+    #[must_use]
+    pub const fn lora(
+        name: &'static str,
+        max_frame: usize,
+        spreading_factor: u32,
+        bandwidth_hz: u32,
+    ) -> Option<Self> {
+        let (spreading, bandwidth) = (spreading_factor, bandwidth_hz);
+        if max_frame > LORAWAN_MAX_FRAME
+            || spreading < 7
+            || spreading > 12
+            || bandwidth < 7_800
+            || bandwidth > 500_000
+        {
+            return None;
+        }
+        Some(lora(name, max_frame, spreading, bandwidth))
+    }
+
+    /// A link that sends one byte after the other at a rate in bits a second, `overhead` of them around each frame. It has no duty cycle.
+    ///
+    /// `None` when the rate is 0.
+    #[must_use]
+    pub const fn serial(
+        name: &'static str,
+        max_frame: usize,
+        overhead: u32,
+        bits_per_second: u32,
+    ) -> Option<Self> {
+        if bits_per_second == 0 { None } else { Some(serial(name, max_frame, overhead, bits_per_second)) }
+    }
+
+    /// The same link, which each sender may occupy for one in so much of the time: 100 is one per cent, 0 and 1 are no limit.
+    #[must_use]
+    pub const fn with_duty_cycle(self, one_in: u32) -> Self {
+        let duty_cycle = if one_in > 1 { Some(one_in) } else { None };
+        Self { duty_cycle, ..self }
+    }
+
     /// Its name, for people.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -141,16 +194,27 @@ impl LinkProfile {
         self.max_frame
     }
 
-    /// How long a frame of so many bytes occupies the link; `None` where that is not defined.
+    /// Which part of the time a sender may occupy it: one in so much, or `None` where there is no limit. After a frame it is silent for
+    /// so many times its airtime, less one.
+    #[must_use]
+    pub const fn duty_cycle(&self) -> Option<u32> {
+        self.duty_cycle
+    }
+
+    /// How long a frame of so many bytes occupies the link; `None` where that is not defined, and for more bytes than it carries.
     ///
     /// For LoRa it is the formula of Semtech's SX1276 data sheet (4.1.1.7) and application note AN1200.13: a preamble of 8 symbols, explicit
     /// header, checksum, coding rate 4/5, and low-data-rate optimisation where a symbol takes more than 16 ms.
     #[must_use]
     pub fn airtime(&self, frame_bytes: usize) -> Option<Duration> {
+        if frame_bytes > self.max_frame {
+            return None;
+        }
         let payload = u64::try_from(frame_bytes).ok()?;
         let micros = match self.modulation? {
-            Modulation::Bytes { overhead, micros } => {
-                payload.checked_add(overhead.into())?.checked_mul(micros.into())?
+            Modulation::Serial { overhead, rate } => {
+                let bits = payload.checked_add(overhead.into())?.checked_mul(8)?;
+                bits.checked_mul(1_000_000)?.checked_div(rate.into())?
             }
             Modulation::Lora { spreading, bandwidth } => {
                 let symbol = (1_000_000_u64 << spreading) / u64::from(bandwidth);
@@ -205,6 +269,25 @@ mod tests {
         assert_eq!(micros(LinkProfile::BLE, 244), 2_088);
         assert_eq!(micros(LinkProfile::IEEE_802_15_4, 102), 4_256);
         assert_eq!(LinkProfile::SMS.airtime(140), None);
+        assert_eq!(LinkProfile::BLE.airtime(245), None, "more than it carries");
+    }
+
+    #[test]
+    fn links_of_ones_own_are_those_that_are_here() {
+        let own = LinkProfile::lora("LoRaWAN EU868 DR0", 51, 12, 125_000).unwrap();
+        assert_eq!(own.with_duty_cycle(100), LinkProfile::LORAWAN_EU868_DR0);
+        assert_eq!((own.duty_cycle(), own.with_duty_cycle(1).duty_cycle()), (None, None));
+        assert_eq!(LinkProfile::serial("BLE", 244, 17, 1_000_000), Some(LinkProfile::BLE));
+        assert_eq!(LinkProfile::serial("still", 244, 17, 0), None);
+        for (max_frame, spreading, bandwidth) in
+            [(243, 7, 125_000), (51, 6, 125_000), (51, 13, 125_000), (51, 7, 7_799), (51, 7, 500_001)]
+        {
+            assert_eq!(LinkProfile::lora("out of range", max_frame, spreading, bandwidth), None);
+        }
+        let slowest = LinkProfile::lora("slowest", 242, 12, 7_800).unwrap().with_duty_cycle(u32::MAX);
+        assert!(slowest.report(556, Parity::Auto).unwrap().silence > slowest.airtime(242));
+        let widest = LinkProfile::serial("widest", usize::MAX, u32::MAX, 1).unwrap();
+        assert_eq!(widest.airtime(usize::MAX), None);
     }
 
     #[test]
