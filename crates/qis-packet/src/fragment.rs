@@ -15,7 +15,7 @@ pub const MIN_LINK_FRAME: usize = 24;
 /// Indices of 7 bits.
 const MAX_PARTS: usize = 128;
 
-/// How many parity parts a frame that is cut gets: any as many parts as it has data parts are enough to put it together.
+/// How many parity parts a frame that is cut gets: any k parts are enough to put it together, k being the number of data parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Parity {
@@ -110,13 +110,46 @@ fn default_parity(data: usize) -> usize {
     }
 }
 
-/// Cuts a frame into frames of at most `max_frame` bytes, data parts first; one that is no larger stays as it is.
+/// Cuts a frame into frames of at most `max_frame` bytes, data parts first; one that is no larger comes back whole, without a header.
 ///
-/// A [`Reassembler`](crate::Reassembler) puts it together again from any as many of them as there are data parts, whatever the parity.
+/// Any k parts, k being the number of data parts, put it together again: that is what [`Reassembler::accept_frame`] does. The first byte
+/// of a frame is its [kind](FrameKind), by which a receiver tells parts from whole frames. Bytes of your own may begin with anything but
+/// the kind of a fragment, 2, such as with a byte of 0 put before them.
+///
+/// ```
+/// use core::time::Duration;
+/// use qis_packet::{FragmentError, FrameKind, Parity, Reassembler, ReassemblyConfig, fragment};
+///
+/// let frame = [7; 200];
+/// let mut parts = fragment(&frame, 51, Parity::Auto)?; // 5 of data and one of parity
+/// assert!(parts.iter().all(|part| part[0] == FrameKind::Fragment.code()));
+/// parts.remove(2); // is lost
+///
+/// // What the link carries stays as it is.
+/// assert_eq!(fragment(&frame[..40], 51, Parity::Auto)?, [&frame[..40]]);
+/// // The first byte says that this is a part already.
+/// assert_eq!(fragment(&[2; 40], 51, Parity::Auto), Err(FragmentError::Nested));
+///
+/// // What `accept_frame` does: only the body of a fragment is for `accept`.
+/// let mut reassembler = Reassembler::new(ReassemblyConfig::default());
+/// let mut whole = None;
+/// for part in parts {
+///     let frame = if part[0] == FrameKind::Fragment.code() {
+///         reassembler.accept(Duration::ZERO, &"sender", &part[1..])?
+///     } else {
+///         Some(part)
+///     };
+///     whole = whole.or(frame);
+/// }
+/// assert_eq!(whole.as_deref(), Some(&frame[..]));
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+///
+/// [`Reassembler::accept_frame`]: crate::Reassembler::accept_frame
 ///
 /// # Errors
 ///
-/// Those of [`FragmentPlan::new`], and [`FragmentError::Nested`] when the frame is a fragment already.
+/// Those of [`FragmentPlan::new`], and [`FragmentError::Nested`] when the frame is a fragment already, which its first byte says.
 pub fn fragment(frame: &[u8], max_frame: usize, parity: Parity) -> Result<Vec<Vec<u8>>, FragmentError> {
     let plan = FragmentPlan::new(frame.len(), max_frame, parity)?;
     if frame.first() == Some(&FrameKind::Fragment.code()) {

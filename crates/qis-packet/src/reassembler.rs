@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use crate::fragment::assemble;
 use crate::parity::restore;
-use crate::{Fragment, ReassemblyError};
+use crate::{Fragment, Frame, FrameKind, ReassemblyError};
 
 /// What a group of parts is taken to cost besides its parts.
 const GROUP_BYTES: usize = 256;
@@ -61,7 +61,7 @@ pub struct ReassemblyStats {
     pub duplicates: u64,
     /// Parts that contradicted one that was there; they were left out.
     pub conflicts: u64,
-    /// Frames that were put together.
+    /// Frames that were put together. Those that came whole are in no count.
     pub frames: u64,
     /// Frames that were put together and turned out not to be what their parts said.
     pub failed: u64,
@@ -89,8 +89,7 @@ pub struct ReassemblyStats {
 /// let mut reassembler = Reassembler::new(ReassemblyConfig::default());
 /// let mut whole = None;
 /// for part in &parts {
-///     // The first byte is the kind of the frame.
-///     whole = whole.or(reassembler.accept(Duration::ZERO, &"sender", &part[1..])?);
+///     whole = whole.or(reassembler.accept_frame(Duration::ZERO, &"sender", part)?);
 /// }
 /// assert_eq!(whole.as_deref(), Some(&frame[..]));
 /// # Ok::<(), Box<dyn core::error::Error>>(())
@@ -160,7 +159,31 @@ impl<K: Ord + Clone> Reassembler<K> {
         }
     }
 
-    /// Takes in the body of a fragment, and gives the whole frame when it was the last part that was needed.
+    /// Takes in a frame as it came from a link: a whole one is given as it is, a fragment [`accept`](Self::accept)ed. The other side of
+    /// [`fragment`](crate::fragment).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`accept`](Self::accept); [`ReassemblyError::Malformed`] also when there is no byte, and [`ReassemblyError::TooLarge`] when
+    /// there are more than a frame may have.
+    pub fn accept_frame(
+        &mut self,
+        now: Duration,
+        from: &K,
+        frame: &[u8],
+    ) -> Result<Option<Vec<u8>>, ReassemblyError> {
+        self.expire(now);
+        if frame.len() > Frame::MAX_BYTES {
+            return Err(ReassemblyError::TooLarge);
+        }
+        match frame.split_first() {
+            None => Err(ReassemblyError::Malformed),
+            Some((&kind, body)) if kind == FrameKind::Fragment.code() => self.accept(now, from, body),
+            Some(_) => Ok(Some(frame.to_vec())),
+        }
+    }
+
+    /// Takes in the body of a fragment, which is what follows the kind, and gives the whole frame when it was the last part that was needed.
     ///
     /// `now` is of a clock that never goes back. After a frame was whole, parts of it that had not come yet are late ones, and left out; one that had
     /// come says that the frame is being sent again, since its sender did not learn that it arrived, and it is put together and given again.
@@ -322,4 +345,27 @@ impl<K: Ord + Clone> Reassembler<K> {
 
 const fn count(counter: &mut u64) {
     *counter = counter.saturating_add(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Parity, fragment};
+
+    #[test]
+    fn frames_pass_and_fragments_are_collected() {
+        let mut to = Reassembler::new(ReassemblyConfig::default());
+        let mut accept = |frame: &[u8]| to.accept_frame(Duration::ZERO, &(), frame);
+        for whole in [&[0; 40][..], &[7], &[0xff; Frame::MAX_BYTES]] {
+            assert_eq!(accept(whole), Ok(Some(whole.to_vec())));
+        }
+        let parts = fragment(&[9; 60], 51, Parity::None).unwrap();
+        assert_eq!(accept(&parts[1]), Ok(None));
+        assert_eq!(accept(&parts[0]), Ok(Some([9; 60].into())));
+        assert_eq!(accept(&[]), Err(ReassemblyError::Malformed));
+        assert_eq!(accept(&[2, 0, 0]), Err(ReassemblyError::Malformed));
+        assert_eq!(accept(&[0; Frame::MAX_BYTES + 1]), Err(ReassemblyError::TooLarge));
+        let stats = to.stats();
+        assert_eq!((stats.parts, stats.frames), (2, 1), "whole frames are not counted");
+    }
 }
