@@ -12,10 +12,12 @@ mod rng;
 mod source;
 mod timing;
 mod utc;
+mod words;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use error::Error;
@@ -49,12 +51,31 @@ struct Answer {
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody is left to be told when this fails.
             let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Help where it was asked for or nothing was, else what is wrong with the arguments, in one line.
+fn refuse(error: &clap::Error) -> ExitCode {
+    use ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
+    match error.kind() {
+        DisplayHelp | DisplayVersion | DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+        _ => {
+            let text = error.to_string();
+            // What it is comes before the first empty line, and after that how to use the command.
+            let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+            let _ = writeln!(io::stderr(), "{}", lines.collect::<Vec<_>>().join(" "));
+            ExitCode::from(2)
         }
     }
 }

@@ -6,6 +6,7 @@ use qis_packet::{AuthorId, Confidence, DomainTag, Field, OutcomePacket, Payload,
 
 use crate::hex;
 use crate::utc;
+use crate::words::plural;
 
 const FIRST: usize = 4;
 
@@ -75,10 +76,6 @@ pub(crate) const fn mode_name(mode: Mode) -> &'static str {
 
 fn varint(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f))
-}
-
-fn plural(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn date(seconds: u64) -> String {

@@ -1,0 +1,19 @@
+//! Counts in words.
+
+use std::fmt::Display;
+
+/// The count and the noun, with an s unless it is one.
+pub(crate) fn plural<N: Copy + Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    let end = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {noun}{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!([0_u64, 1, 2].map(|n| plural(n, "byte")), ["0 bytes", "1 byte", "2 bytes"]);
+    }
+}
