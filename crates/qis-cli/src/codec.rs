@@ -2,20 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use qis_codec::{Decoded, Encoded, MAX_DIMS, MIN_TRELLIS_BYTES, decode, encode};
 use serde::Serialize;
 
 use crate::Answer;
 use crate::error::Error;
-use crate::mean::{relative_error, scaled_errors, vectors_for};
+use crate::mean::{Scaled, relative_error, scaled_errors, vectors_for};
 use crate::rng::Rng;
 use crate::source::{self, Source};
 use crate::timing::{self, Subject, Timings};
+use crate::words::plural;
 
 /// Vectors of a generated source, unless said otherwise.
 const VECTORS: usize = 100;
+/// Fewer coordinates than this in all, and chance hides a bias of some percent.
+const ENOUGH: f64 = 2048.0;
 
 /// Encode vectors into a byte budget, decode them, and measure the loss and the time.
 ///
@@ -23,8 +27,13 @@ const VECTORS: usize = 100;
 ///
 /// The loss (nmse) is the squared error over the squared norm, averaged over the vectors. The bound it is compared with is the least that
 /// an unbiased code of a Gaussian source can have at R bits a coordinate, 1 / (4^R - 1) with R = 8 bytes / dims; other sources can
-/// be below it. "n times nmse of the mean" is what is left when n packets of one and the same vector, with n seeds, are averaged: it
-/// stays as it is at n = 1 when the code has no bias.
+/// be below it. Vectors that are zero have no loss to speak of: they are left out of all figures, and --output has them.
+///
+/// "n x error" is n times the loss of the mean of n packets of one and the same vector, with n seeds. Without bias it stays as it is at
+/// the smallest n, but for chance. "chance" is the standard deviation of "of first", sqrt(2 (1 - 1/n) / coordinates), where coordinates
+/// count once for each vector and each mean of n packets, and for less where errors are unlike, as at zeros that stay exact; a ratio that is within two of them of 1 is no sign of a bias. At n = 1 it is
+/// not quite the loss above the table: the packets have other seeds, and there may be fewer vectors, to save time, or more than
+/// --vectors, which say more.
 ///
 /// Times are medians in nanoseconds a vector, on one thread, all measured in turn in the same run, over 64 vectors (or those of the file, if
 /// fewer). The axpy is a plain loop `sum[i] += w * x[i]` over f64 vectors of the same length. Cached vectors are decoded already, and
@@ -44,8 +53,8 @@ pub(crate) struct Args {
     /// Read the vectors from a raw file of little-endian f32, 4 x dims bytes each
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// Write the decoded vectors, as little-endian f32 in the same order
-    #[arg(long, value_name = "FILE", requires = "input")]
+    /// Write the decoded vectors of --input, as little-endian f32 in the same order
+    #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// How many vectors [default: 100, or all of --input]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -74,12 +83,16 @@ struct Report {
     bytes: usize,
     source: &'static str,
     vectors: usize,
+    /// Those of them that are zero, and left out of the figures.
+    zero_vectors: usize,
     seed: u64,
     nmse: f64,
     shannon_bound: f64,
     db_above_bound: f64,
     cosine: f64,
     n_times_nmse_of_mean: BTreeMap<u32, f64>,
+    /// The standard deviation by chance of each over the first.
+    spread_of_mean: BTreeMap<u32, f64>,
     /// Vectors that the means were taken for, each with as many packets as the largest n.
     mean_of_vectors: usize,
     encode_ns: f64,
@@ -87,6 +100,18 @@ struct Report {
     cached_accumulate_ns: f64,
     cached_accumulate_f64_ns: f64,
     axpy_f64_ns: f64,
+    /// For people.
+    #[serde(skip)]
+    notes: Notes,
+}
+
+/// What the table says besides the figures.
+#[derive(Debug)]
+struct Notes {
+    /// Of a file that holds less than was asked for.
+    short: Option<String>,
+    /// Coordinates with errors alike behind the means that have the fewest.
+    parts: f64,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Answer, Error> {
@@ -95,18 +120,37 @@ pub(crate) fn run(args: &Args) -> Result<Answer, Error> {
     if budget < needed {
         return Err(Error::Budget { bytes: budget, dims, needed });
     }
+    match (&args.input, &args.output) {
+        (None, Some(_)) => return Err(Error::Needs { option: "--output", needed: "--input" }),
+        (Some(input), Some(output)) if same_file(input, output) => {
+            return Err(Error::SameFile { path: output.display().to_string() });
+        }
+        _ => {}
+    }
     let most = args.mean_of.iter().copied().max().unwrap_or(1) as usize;
-    let pool = vectors(args, dims, most)?;
+    let Pool { vectors: pool, short } = vectors(args, dims, most)?;
+    measure(args, &pool, short, most).map_err(|error| in_file(args, error))
+}
+
+fn measure(args: &Args, pool: &[Vec<f32>], short: Option<String>, most: usize) -> Result<Answer, Error> {
+    let (dims, budget) = (usize::from(args.dims), usize::from(args.bytes));
     let asked = args.vectors.map_or(if args.input.is_some() { pool.len() } else { VECTORS }, |n| n as usize);
     let vectors = asked.min(pool.len());
 
     let coded = pool.iter().enumerate().map(|(index, values)| Coded::new(index, values, budget, args.seed));
-    let coded = coded.collect::<Result<Vec<Coded>, Error>>()?;
+    let coded = coded.collect::<Result<Vec<Coded<'_>>, Error>>()?;
+    let zero_vectors = coded.iter().take(vectors).filter(|coded| coded.is_zero()).count();
+    let measured = vectors - zero_vectors;
+    if measured == 0 {
+        return Err(Error::AllZero);
+    }
     let (mut nmse, mut cosine, mut output) = (0.0, 0.0, Vec::new());
-    for (values, coded) in pool.iter().zip(&coded).take(vectors) {
+    for coded in coded.iter().take(vectors) {
         let decoded = coded.decoded.to_vec();
-        nmse += relative_error(values, &decoded) / vectors as f64;
-        cosine += cosine_of(values, &decoded) / vectors as f64;
+        if !coded.is_zero() {
+            nmse += relative_error(coded.values, &decoded) / measured as f64;
+            cosine += cosine_of(coded.values, &decoded) / measured as f64;
+        }
         if args.output.is_some() {
             output.push(decoded);
         }
@@ -115,15 +159,19 @@ pub(crate) fn run(args: &Args) -> Result<Answer, Error> {
         source::write(path, &output)?;
     }
 
-    let subjects = pool.iter().zip(&coded).take(timing::VECTORS).map(|(values, coded)| Subject {
-        values,
+    let some: Vec<&Coded<'_>> = coded.iter().filter(|coded| !coded.is_zero()).collect();
+    let subjects = some.iter().take(timing::VECTORS).map(|coded| Subject {
+        values: coded.values,
         encoded: &coded.encoded,
         decoded: &coded.decoded,
         seed: coded.seed,
     });
     let times = timing::measure(&subjects.collect::<Vec<_>>(), dims, budget);
 
-    let averaged = pool.get(..vectors_for(dims, most, vectors)).unwrap_or(&pool);
+    let averaged = some.iter().take(vectors_for(dims, most, measured));
+    let averaged: Vec<(usize, &[f32])> = averaged.map(|coded| (coded.index, coded.values)).collect();
+    let scaled = scaled_errors(&averaged, budget, &args.mean_of, args.seed)?;
+    let by_count = |figure: fn(&Scaled) -> f64| scaled.iter().map(|(&n, mean)| (n, figure(mean))).collect();
     let bound = 1.0 / (libm::pow(4.0, 8.0 * budget as f64 / dims as f64) - 1.0);
     let Timings { encode, decode_accumulate, cached_accumulate, cached_accumulate_f64, axpy_f64 } = times;
     let tenths = |ns: f64| (ns * 10.0).round() / 10.0;
@@ -136,18 +184,21 @@ pub(crate) fn run(args: &Args) -> Result<Answer, Error> {
             None => Source::Gaussian.name(),
         },
         vectors,
+        zero_vectors,
         seed: args.seed,
         nmse,
         shannon_bound: bound,
         db_above_bound: 10.0 * libm::log10(nmse / bound),
         cosine,
-        n_times_nmse_of_mean: scaled_errors(averaged, budget, &args.mean_of, args.seed)?,
+        n_times_nmse_of_mean: by_count(|mean| mean.error),
+        spread_of_mean: by_count(|mean| mean.spread),
         mean_of_vectors: averaged.len(),
         encode_ns: tenths(encode),
         decode_accumulate_ns: tenths(decode_accumulate),
         cached_accumulate_ns: tenths(cached_accumulate),
         cached_accumulate_f64_ns: tenths(cached_accumulate_f64),
         axpy_f64_ns: tenths(axpy_f64),
+        notes: Notes { short, parts: scaled.values().map(|mean| mean.parts).fold(f64::INFINITY, f64::min) },
     };
     // A map of numbers by numbers is always JSON.
     let json = || serde_json::to_string(&report).unwrap_or_default();
@@ -155,49 +206,85 @@ pub(crate) fn run(args: &Args) -> Result<Answer, Error> {
     Ok(Answer { text, verdict: Ok(()) })
 }
 
-/// The vectors of the measurement. Of a generated source there may be more than were asked for: times and means want some more.
-fn vectors(args: &Args, dims: usize, most: usize) -> Result<Vec<Vec<f32>>, Error> {
+/// Whether writing `output` would change `input`; not if it is not there yet.
+fn same_file(input: &Path, output: &Path) -> bool {
+    matches!((fs::canonicalize(input), fs::canonicalize(output)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// What is wrong with a vector of a file names the file.
+fn in_file(args: &Args, error: Error) -> Error {
+    let Some(path) = args.input.as_ref().map(|path| path.display()) else { return error };
+    if matches!(error, Error::Write { .. }) {
+        return error;
+    }
+    let path = if args.source.is_some() { format!("differences in {path}") } else { path.to_string() };
+    Error::Input { path, source: Box::new(error) }
+}
+
+/// The vectors of a measurement.
+struct Pool {
+    /// Of a generated source there may be more than were asked for: times and means want some more.
+    vectors: Vec<Vec<f32>>,
+    /// In words, that a file holds fewer.
+    short: Option<String>,
+}
+
+fn vectors(args: &Args, dims: usize, most: usize) -> Result<Pool, Error> {
     let asked = args.vectors.map(|vectors| vectors as usize);
     let Some(path) = &args.input else {
         let asked = asked.unwrap_or(VECTORS);
         let count = asked.max(timing::VECTORS).max(vectors_for(dims, most, asked));
-        return args.source.unwrap_or(Source::Gaussian).vectors(dims, count, args.seed);
+        let vectors = args.source.unwrap_or(Source::Gaussian).vectors(dims, count, args.seed)?;
+        return Ok(Pool { vectors, short: None });
     };
     let differences = match args.source {
         None => false,
         Some(Source::Embedding) => true,
         Some(other) => return Err(Error::SourceOfInput { name: other.name() }),
     };
-    let mut read = source::read(path, dims)?;
+    let mut vectors = source::read(path, dims)?;
+    let held = vectors.len();
     if differences {
-        if read.len() < 2 {
-            let path = path.display().to_string();
-            return Err(Error::TooFew { path, found: read.len(), needed: 2 });
+        if held < 2 {
+            return Err(Error::TooFew { path: path.display().to_string(), found: held, needed: 2 });
         }
-        read = source::differences(&read);
+        vectors = source::differences(&vectors);
     }
-    read.truncate(asked.unwrap_or(usize::MAX));
-    Ok(read)
+    let short = asked.filter(|&asked| asked > vectors.len()).map(|asked| {
+        let held = plural(held, "vector");
+        format!(
+            "{} asked for, the file holds {held}",
+            if differences { plural(asked, "difference") } else { asked.to_string() }
+        )
+    });
+    vectors.truncate(asked.unwrap_or(usize::MAX));
+    Ok(Pool { vectors, short })
 }
 
-/// A vector as it travels and as it comes out.
-struct Coded {
+/// A vector, as it travels and as it comes out.
+struct Coded<'a> {
+    index: usize,
+    values: &'a [f32],
     encoded: Encoded,
     decoded: Decoded,
     seed: u64,
 }
 
-impl Coded {
-    fn new(index: usize, values: &[f32], budget: usize, seed: u64) -> Result<Self, Error> {
+impl<'a> Coded<'a> {
+    fn new(index: usize, values: &'a [f32], budget: usize, seed: u64) -> Result<Self, Error> {
         let seed = Rng::new(seed, u64::MAX - index as u64).bits();
         let encoded = encode(values, budget, seed).map_err(|source| Error::Encode { index, source })?;
         let decoded = decode(encoded.mode(), values.len(), encoded.bytes(), seed)
             .map_err(|source| Error::Decode { index, source })?;
-        Ok(Self { encoded, decoded, seed })
+        Ok(Self { index, values, encoded, decoded, seed })
+    }
+
+    fn is_zero(&self) -> bool {
+        self.values.iter().all(|&value| value == 0.0)
     }
 }
 
-/// Two zero vectors point the same way, one of them to nowhere.
+/// Of a vector that is not zero; 0 when what it decodes to points nowhere.
 fn cosine_of(values: &[f32], decoded: &[f64]) -> f64 {
     let (mut product, mut one, mut other) = (0.0, 0.0, 0.0);
     for (&x, y) in values.iter().zip(decoded) {
@@ -206,18 +293,28 @@ fn cosine_of(values: &[f32], decoded: &[f64]) -> f64 {
         one += x * x;
         other += y * y;
     }
-    if one == 0.0 && other == 0.0 { 1.0 } else { product / libm::sqrt(one * other).max(f64::MIN_POSITIVE) }
+    product / libm::sqrt(one * other).max(f64::MIN_POSITIVE)
+}
+
+/// A loss, or 0 when there is none.
+fn loss(value: f64) -> String {
+    if value == 0.0 { "0".to_owned() } else { format!("{value:.3e}") }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { dims, bytes, vectors, source, .. } = self;
-        let rate = 8.0 * *bytes as f64 / *dims as f64;
-        writeln!(
-            f,
-            "{dims} coordinates in {bytes} bytes ({rate:.2} bits each), {vectors} vectors ({source})\n"
-        )?;
-        writeln!(f, "squared error over squared norm   {:.3e}", self.nmse)?;
+        let &Self { dims, bytes, vectors, zero_vectors, source, .. } = self;
+        let rate = 8.0 * bytes as f64 / dims as f64;
+        let (coordinates, counted) = (plural(dims, "coordinate"), plural(vectors, "vector"));
+        writeln!(f, "{coordinates} in {bytes} bytes ({rate:.2} bits each), {counted} ({source})")?;
+        if let Some(short) = &self.notes.short {
+            writeln!(f, "{short}")?;
+        }
+        if zero_vectors > 0 {
+            let are = if zero_vectors == 1 { "is" } else { "are" };
+            writeln!(f, "{zero_vectors} of {counted} {are} zero and left out")?;
+        }
+        writeln!(f, "\nsquared error over squared norm   {}", loss(self.nmse))?;
         writeln!(f, "least of an unbiased code         {:.3e}   (Gaussian source)", self.shannon_bound)?;
         match self.db_above_bound {
             db if db.is_finite() => writeln!(f, "above it                          {db:.2} dB")?,
@@ -225,14 +322,31 @@ impl fmt::Display for Report {
         }
         writeln!(f, "cosine                            {:.6}\n", self.cosine)?;
 
-        writeln!(f, "{:<28} {:>12} {:>10}", "mean of n packets of one", "n x error", "of first")?;
+        writeln!(
+            f,
+            "{:<28} {:>12} {:>10} {:>10}",
+            "mean of n packets of one", "n x error", "of first", "chance"
+        )?;
         let single = self.n_times_nmse_of_mean.values().next().copied().unwrap_or_default();
         for (n, error) in &self.n_times_nmse_of_mean {
             // Where nothing is lost there is nothing to compare.
             let ratio = if single > 0.0 { format!("{:.3}", error / single) } else { "-".to_owned() };
-            writeln!(f, "{:<28} {:>12} {ratio:>10}", format!("n = {n}"), format!("{error:.3e}"))?;
+            // The first is itself whatever happens.
+            let spread = self.spread_of_mean.get(n).copied().filter(|&spread| spread > 0.0);
+            let spread = spread.map_or_else(|| "-".to_owned(), |spread| format!("±{spread:.3}"));
+            writeln!(f, "{:<28} {:>12} {ratio:>10} {spread:>10}", format!("n = {n}"), loss(*error))?;
         }
-        writeln!(f, "({} vectors)\n", self.mean_of_vectors)?;
+        let averaged = plural(self.mean_of_vectors, "vector");
+        match self.mean_of_vectors.checked_sub(vectors - zero_vectors) {
+            None => writeln!(f, "({averaged} of those above)")?,
+            Some(0) => writeln!(f, "({averaged})")?,
+            Some(more) => writeln!(f, "({averaged}, {more} of them generated besides those asked for)")?,
+        }
+        if single > 0.0 && self.n_times_nmse_of_mean.len() > 1 && self.notes.parts < ENOUGH {
+            let parts = self.notes.parts;
+            writeln!(f, "too few coordinates to tell: some {parts:.0} with errors alike, {ENOUGH} would do")?;
+        }
+        writeln!(f)?;
 
         writeln!(f, "{:<28} {:>12} {:>10}", "time a vector, one thread", "ns", "axpys")?;
         for (name, ns) in [
@@ -254,7 +368,6 @@ mod tests {
 
     #[test]
     fn cosines() {
-        assert_eq!(cosine_of(&[0.0], &[0.0]), 1.0);
         assert_eq!(cosine_of(&[1.0], &[0.0]), 0.0);
         assert_eq!(cosine_of(&[3.0, 4.0], &[-3.0, -4.0]), -1.0);
     }

@@ -4,6 +4,8 @@ use std::io;
 
 use qis_codec::EncodeError;
 
+use crate::words::plural;
+
 /// Why a command failed. Arguments that clap refuses by itself never get here.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -11,20 +13,32 @@ pub(crate) enum Error {
     Read { path: String, source: io::Error },
     #[error("cannot write {path}: {source}")]
     Write { path: String, source: io::Error },
-    #[error("--bytes {bytes} is too few: {dims} coordinates need {needed}")]
+    #[error("{option} needs {needed}")]
+    Needs { option: &'static str, needed: &'static str },
+    #[error("--output {path} is the file of --input, which would be lost")]
+    SameFile { path: String },
+    #[error("--bytes {bytes} is too few for {}: at least {needed}", plural(*dims, "coordinate"))]
     Budget { bytes: usize, dims: usize, needed: usize },
     #[error("--source embedding makes vectors of 8 to 4096 coordinates, not {dims}; give them by --input")]
     EmbeddingDims { dims: usize },
     #[error("--source {name} is generated and does not go with --input")]
     SourceOfInput { name: &'static str },
-    #[error("{path} has {bytes} bytes, no multiple of the {row} that a vector of {dims} coordinates takes")]
+    #[error("{path} has {}, no multiple of the {row} of a vector of {}", plural(*bytes, "byte"), plural(*dims, "coordinate"))]
     Length { path: String, bytes: usize, row: usize, dims: usize },
-    #[error("{path} holds {found} vectors, at least {needed} are needed")]
+    #[error("{path} holds {}, at least {needed} {} needed", plural(*found, "vector"), if *needed == 1 { "is" } else { "are" })]
     TooFew { path: String, found: usize, needed: usize },
-    #[error("vector {index} cannot be encoded: {source}")]
+    #[error("{path}: {source}")]
+    Input { path: String, source: Box<Self> },
+    #[error("nothing can be measured: every vector is zero")]
+    AllZero,
+    #[error("vector {index} cannot be encoded: {source} (vectors and coordinates count from 0)")]
     Encode { index: usize, source: EncodeError },
     #[error("vector {index} does not decode: {source}")]
     Decode { index: usize, source: qis_codec::DecodeError },
+    #[error(
+        "vector {index} decodes to {value:.3e} at coordinate {coordinate}, beyond f32: --output cannot hold it"
+    )]
+    BeyondSingle { index: usize, coordinate: usize, value: f64 },
     #[error("{path} is larger than the {limit} bytes that a frame in hex could take")]
     TooLarge { path: String, limit: u64 },
     #[error("{path} is text but not hex: character {index} is {found:?}")]
@@ -43,7 +57,11 @@ impl Error {
     /// 2 for arguments that do not go together, else 1.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Budget { .. } | Self::EmbeddingDims { .. } | Self::SourceOfInput { .. } => 2,
+            Self::Needs { .. }
+            | Self::SameFile { .. }
+            | Self::Budget { .. }
+            | Self::EmbeddingDims { .. }
+            | Self::SourceOfInput { .. } => 2,
             _ => 1,
         }
     }

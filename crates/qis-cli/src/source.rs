@@ -86,10 +86,19 @@ pub(crate) fn differences(vectors: &[Vec<f32>]) -> Vec<Vec<f32>> {
     vectors.windows(2).map(difference).collect()
 }
 
-/// Writes vectors as [`read`] reads them.
+/// Writes vectors as [`read`] reads them, or nothing when one does not fit in single precision.
 pub(crate) fn write(path: &Path, vectors: &[Vec<f64>]) -> Result<(), Error> {
-    #[expect(clippy::cast_possible_truncation, reason = "the file is of single precision")]
-    let bytes: Vec<u8> = vectors.iter().flatten().flat_map(|&value| (value as f32).to_le_bytes()).collect();
+    let mut bytes = Vec::new();
+    for (index, vector) in vectors.iter().enumerate() {
+        for (coordinate, &value) in vector.iter().enumerate() {
+            #[expect(clippy::cast_possible_truncation, reason = "the file is of single precision")]
+            let single = value as f32;
+            if !single.is_finite() {
+                return Err(Error::BeyondSingle { index, coordinate, value });
+            }
+            bytes.extend(single.to_le_bytes());
+        }
+    }
     fs::write(path, bytes).map_err(|source| Error::Write { path: path.display().to_string(), source })
 }
 

@@ -107,24 +107,111 @@ fn bad_files_and_bad_arguments_have_their_exit_codes() {
     let empty = write("empty.f32", &[]);
     for (args, code, expected) in [
         (&["--dims", "32", "--input", odd][..], 1, "has 132 bytes, no multiple of the 128"),
-        (&["--dims", "32", "--bytes", "32", "--input", nan], 1, "vector 0 cannot be encoded: coordinate 0"),
-        (&["--input", empty.to_str().unwrap()], 1, "holds 0 vectors, at least 1"),
-        (&["--dims", "33", "--input", odd, "--source", "embedding"], 1, "holds 1 vectors, at least 2"),
+        (
+            &["--dims", "32", "--bytes", "32", "--input", nan],
+            1,
+            "nan.f32: vector 0 cannot be encoded: coordinate 0 is not finite",
+        ),
+        (&["--input", empty.to_str().unwrap()], 1, "holds 0 vectors, at least 1 is needed"),
+        (
+            &["--dims", "33", "--input", odd, "--source", "embedding"],
+            1,
+            "holds 1 vector, at least 2 are needed",
+        ),
         (&["--input", "no such file"], 1, "cannot read no such file"),
-        (&["--bytes", "7"], 2, "--bytes 7 is too few: 512 coordinates need 8"),
+        (&["--bytes", "7"], 2, "--bytes 7 is too few for 512 coordinates: at least 8"),
         (&["--source", "embedding", "--dims", "7"], 2, "8 to 4096 coordinates, not 7"),
         (&["--source", "mlp", "--input", odd], 2, "--source mlp is generated and does not go with --input"),
         (&["--dims", "0"], 2, "0 is not in 1..=4096"),
         (&["--dims", "4097"], 2, "4097 is not in 1..=4096"),
         (&["--mean-of", "0"], 2, "0 is not in 1..=100000"),
-        (&["--output", "x"], 2, "--input <FILE>"),
+        (&["--source", "cauchy"], 2, "'cauchy' for '--source <SOURCE>' [possible values: gaussian,"),
+        (&["--sauce"], 2, "unexpected argument '--sauce' found"),
+        (&["--output", "x"], 2, "--output needs --input"),
+        (&["--dims", "32", "--input", "no such file", "--output", "no such file"], 1, "cannot read"),
     ] {
         let output = qis(args);
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{args:?}: {error}");
         assert!(error.contains(expected), "{args:?}: {error}");
+        assert!(error.starts_with("error: ") && error.lines().count() == 1, "{args:?}: {error}");
         assert!(output.stdout.is_empty());
     }
+}
+
+#[test]
+fn zero_vectors_are_left_out() {
+    let ones: Vec<f32> = (0..32_u16).map(|i| f32::from(i) - 7.5).collect();
+    let (alone, beside) = (write("alone.f32", &ones), write("beside.f32", &[&[0.0; 32], &ones[..]].concat()));
+    let args = |path| ["--dims", "32", "--bytes", "12", "--mean-of", "1,5", "--input", path];
+    let (alone, beside) = (alone.to_str().unwrap(), beside.to_str().unwrap());
+    let (one, two) = (report(&args(alone)), report(&args(beside)));
+    assert_eq!(
+        (&two["vectors"], &two["zero_vectors"], &two["mean_of_vectors"]),
+        (&2.into(), &1.into(), &1.into())
+    );
+    assert_eq!(one["zero_vectors"], 0);
+    // Other seeds, since it is the second vector; but not half the loss.
+    let ratio = two["nmse"].as_f64().unwrap() / one["nmse"].as_f64().unwrap();
+    assert!((0.7..1.4).contains(&ratio), "{ratio}");
+    assert!(two["cosine"].as_f64().unwrap() < 1.0);
+
+    let out = path("zeros out.f32");
+    let table = qis(&[&args(beside)[..], &["--vectors", "9", "--output", out.to_str().unwrap()]].concat());
+    let text = String::from_utf8(table.stdout).unwrap();
+    let start = "\
+32 coordinates in 12 bytes (3.00 bits each), 2 vectors (input)
+9 asked for, the file holds 2 vectors
+1 of 2 vectors is zero and left out
+
+squared error";
+    assert!(
+        text.starts_with(start) && text.contains("\n(1 vector)\ntoo few coordinates to tell: some "),
+        "{text}"
+    );
+    assert_eq!(read(&out)[..32], [0.0; 32]);
+
+    let zero = write("zero.f32", &[0.0; 32]);
+    let output = qis(&args(zero.to_str().unwrap()));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).ends_with("every vector is zero\n"));
+}
+
+#[test]
+fn files_are_not_written_wrong() {
+    // Decoded, some of these are above the largest f32.
+    let values: Vec<f32> = (0..64).map(|i| if i % 3 == 0 { -3.4e38 } else { 3.4e38 }).collect();
+    let (input, output) = (write("large.f32", &values), path("large out.f32"));
+    let _ = fs::remove_file(&output);
+    let (from, to) = (input.to_str().unwrap(), output.to_str().unwrap());
+    let args = ["--dims", "64", "--bytes", "32", "--mean-of", "1", "--input", from];
+    assert!(report(&args)["nmse"].as_f64().unwrap() < 0.02);
+    let refused = qis(&[&args[..], &["--output", to]].concat());
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(error.contains("large.f32: vector 0 decodes to") && error.contains("beyond f32"), "{error}");
+    assert!(!output.exists());
+
+    let before = fs::read(&input).unwrap();
+    let dotted = input.parent().unwrap().join(".").join("large.f32");
+    let refused = qis(&[&args[..], &["--output", dotted.to_str().unwrap()]].concat());
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).ends_with("is the file of --input, which would be lost\n")
+    );
+    assert_eq!(fs::read(&input).unwrap(), before);
+}
+
+#[test]
+fn means_say_what_chance_does_and_of_which_vectors_they_are() {
+    let args = ["--dims", "512", "--bytes", "64", "--vectors", "1", "--mean-of", "1,4"];
+    let text = String::from_utf8(qis(&args).stdout).unwrap();
+    assert!(text.contains(", 1 vector (gaussian)\n"), "{text}");
+    assert!(text.contains("\n(8 vectors, 7 of them generated besides those asked for)\n\n"), "{text}");
+    // sqrt(2 * 3/4 / 4096).
+    let spread = report(&args)["spread_of_mean"]["4"].as_f64().unwrap();
+    assert!((0.018..0.021).contains(&spread), "{spread}");
+    assert!(text.contains("±0.019") || text.contains("±0.020"), "{text}");
 }
 
 #[test]
