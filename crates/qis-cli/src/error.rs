@@ -45,10 +45,18 @@ pub(crate) enum Error {
     Hex { path: String, index: usize, found: char },
     #[error("{path} is hex text with an odd number of digits, {digits}")]
     OddHex { path: String, digits: usize },
+    #[error("{path} is hex text in which a byte has one digit, before character {index}")]
+    HalfByte { path: String, index: usize },
+    #[error("{message}")]
+    Frame { message: String },
     #[error("not a packet: byte {offset}, {field}: {message}")]
     Packet { offset: usize, field: &'static str, message: String },
     #[error("the packet is well formed but its delta is no vector: {source}")]
     Delta { source: qis_codec::DecodeError },
+    #[error("the packet is well formed but nothing shows who made it: {why}")]
+    Unproven { why: &'static str },
+    #[error("the frame is well formed but there is no packet in it to check")]
+    NoPacket,
     #[error("the packet is well formed but was not made by its author in this network: {source}")]
     Signature { source: qis_packet::VerifyError },
 }

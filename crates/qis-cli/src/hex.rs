@@ -16,13 +16,35 @@ pub(crate) fn digits(bytes: &[u8]) -> String {
 
 /// The bytes of hex text, or `None` when `input` is no text but the bytes themselves.
 ///
+/// Bytes may have 0x before them, and white space, colons or commas between them; only white space may stand inside a byte.
+///
 /// No packet and no frame is text: the first byte of each is below 9, a control character.
 pub(crate) fn parse(input: &[u8], path: &str) -> Result<Option<Vec<u8>>, Error> {
     let text = std::str::from_utf8(input).ok().filter(|text| !text.is_empty());
     let is_text = |text: &&str| text.chars().all(|c| c.is_whitespace() || !c.is_control());
     let Some(text) = text.filter(is_text) else { return Ok(None) };
     let mut nibbles = Vec::with_capacity(text.len());
-    for (index, found) in text.chars().enumerate().filter(|(_, c)| !c.is_whitespace()) {
+    // Digits since the last separator or 0x, and whether that is what it was.
+    let (mut run, mut prefixed) = (0_usize, false);
+    for (index, found) in text.chars().enumerate() {
+        let half = nibbles.len() % 2 == 1;
+        if found.is_whitespace() || matches!(found, ':' | ',') {
+            if half && (prefixed || !found.is_whitespace()) {
+                return Err(Error::HalfByte { path: path.to_owned(), index });
+            }
+            (run, prefixed) = (0, false);
+            continue;
+        }
+        if matches!(found, 'x' | 'X') && !prefixed && run == 1 && nibbles.last() == Some(&0) {
+            // The 0 was no digit of a byte.
+            nibbles.pop();
+            if !half {
+                return Err(Error::HalfByte { path: path.to_owned(), index: index - 1 });
+            }
+            (run, prefixed) = (0, true);
+            continue;
+        }
+        run += 1;
         let digit = found.to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         nibbles.push(digit.ok_or_else(|| Error::Hex { path: path.to_owned(), index, found })?);
     }
@@ -61,6 +83,20 @@ mod tests {
         assert_eq!(parse(b"", "x").unwrap(), None);
         assert_eq!(parse(b"\xff\xfe", "x").unwrap(), None);
         assert!(matches!(parse(b"01\n0g", "x"), Err(Error::Hex { index: 4, found: 'g', .. })));
+        for text in ["0x01ab 0xFF", "0x01, 0xab, 0xff,\n", "01:AB:ff", "01ab\nf f"] {
+            assert_eq!(parse(text.as_bytes(), "x").unwrap(), Some(vec![1, 0xab, 0xff]), "{text}");
+        }
+        for (text, index) in [("1:23:4", 1), ("0x1 0x2", 3), ("1 0x234", 2), ("0123,4,5", 6)] {
+            let found = parse(text.as_bytes(), "x");
+            assert!(
+                matches!(found, Err(Error::HalfByte { index: i, .. }) if i == index),
+                "{text}: {found:?}"
+            );
+        }
+        for (text, index) in [("x01", 0), ("0x0x01", 3), ("010x02", 3), ("01-02", 2)] {
+            let found = parse(text.as_bytes(), "x");
+            assert!(matches!(found, Err(Error::Hex { index: i, .. }) if i == index), "{text}: {found:?}");
+        }
         assert!(matches!(parse(b"01 0", "x"), Err(Error::OddHex { digits: 3, .. })));
     }
 

@@ -1,5 +1,6 @@
 //! `qis inspect`: what is in a packet, and where it stops being one.
 
+mod envelope;
 mod meaning;
 mod report;
 
@@ -13,6 +14,7 @@ use serde::Serialize;
 use crate::Answer;
 use crate::error::Error;
 use crate::hex;
+use envelope::Envelope;
 use report::Report;
 
 /// A frame of 16 KiB in hex, with a space after each byte and some lines.
@@ -20,12 +22,15 @@ const MAX_INPUT: u64 = 64 * 1024;
 
 /// Show every field of an outcome packet, or the byte at which it goes wrong.
 ///
-/// The input is a packet, or a whole frame that carries one: raw bytes, or hex digits with or without white space. A frame begins with
-/// its kind, the byte 00, a packet with its version, the byte 01.
+/// The input is a packet, or a whole frame with one in it: raw bytes, or hex digits with or without 0x before and white space, colons or
+/// commas between bytes. A packet begins with its version, the byte 01; a frame begins with its kind: 00 for a packet message, 01 for an
+/// acknowledgement, 04 for an answer. So what begins with 01 is read as a packet, unless --frame says that it is a frame. Frames of
+/// other kinds hold no packet, and are only named.
 ///
-/// A signature is checked when --network is given and the author's key is in the packet's trailer or beside it in the frame. The exit
-/// code is 1 for what is no packet, for a delta that is no vector, and for a signature that is found to be wrong; that a packet is not signed,
-/// or that its key is not known, is said and is no error.
+/// The signature is checked when --network is given, with the author's key: that in the packet's trailer, that beside it in the frame, or
+/// that of --key. The exit code is then 0 only if it is valid: 1 if it is wrong, and also if it is not there, or there is no key to check
+/// it with, or no packet. Without --network the code is 0 for what is well formed, which says nothing about who made it; and 1, always,
+/// for what is no packet and for a delta that is no vector.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -34,6 +39,12 @@ pub(crate) struct Args {
     /// Name of the network the packet should be signed for
     #[arg(long, value_name = "NAME")]
     network: Option<String>,
+    /// The author's public key, 32 bytes in hex, to check a signature with when it is not in the input
+    #[arg(long, value_name = "HEX", value_parser = public_key)]
+    key: Option<PublicKey>,
+    /// Read the input as a frame, also if it begins with 01: an acknowledgement then, not a packet
+    #[arg(long)]
+    frame: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -43,6 +54,7 @@ const EXAMPLES: &str = "\
 Examples:
   qis inspect packet.bin --network example
   echo '01 11 fe 81' | qis inspect -
+  qis inspect frame.bin --frame
   qis inspect packet.bin --json";
 
 /// A field as it is shown; offsets count from the start of the input's bytes.
@@ -63,6 +75,9 @@ struct Wrong {
     message: String,
     /// The byte; `None` when it is missing.
     byte: Option<String>,
+    /// It is no byte that is wrong, but the frame is of a kind that holds no packet.
+    #[serde(skip)]
+    whole: bool,
 }
 
 /// The form of the input.
@@ -71,15 +86,6 @@ struct Wrong {
 enum Form {
     Packet,
     Frame,
-}
-
-/// What a frame has before its packet.
-struct Envelope {
-    rows: Vec<Row>,
-    key: Option<[u8; 32]>,
-    /// Where the packet begins.
-    len: usize,
-    wrong: Option<Wrong>,
 }
 
 /// What is known of the signature.
@@ -101,19 +107,24 @@ enum Signature {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Answer, Error> {
+    if args.key.is_some() && args.network.is_none() {
+        return Err(Error::Needs { option: "--key", needed: "--network" });
+    }
     let path = args.file.display().to_string();
     let input = read(args, &path)?;
     let parsed = hex::parse(&input, &path)?;
     let encoding = if parsed.is_some() { "hex" } else { "raw" };
     let bytes = parsed.unwrap_or(input);
 
+    // Of the kinds of frames, the code of an acknowledgement is also the version of a packet.
     let (form, envelope) = match bytes.first() {
-        Some(0) => (Form::Frame, Envelope::of(&bytes)),
-        _ => (Form::Packet, Envelope { rows: Vec::new(), key: None, len: 0, wrong: None }),
+        _ if args.frame => (Form::Frame, Envelope::of(&bytes)),
+        Some(0 | 2..=7) => (Form::Frame, Envelope::of(&bytes)),
+        _ => (Form::Packet, Envelope::none()),
     };
-    let Envelope { mut rows, key, len: start, mut wrong } = envelope;
+    let Envelope { mut rows, key: beside, packet: start, mut wrong } = envelope;
     let mut packet = None;
-    if wrong.is_none() {
+    if let Some(start) = start {
         let body = bytes.get(start..).unwrap_or_default();
         let layout = Layout::of(body);
         let decoded = OutcomePacket::decode(body);
@@ -126,8 +137,8 @@ pub(crate) fn run(args: &Args) -> Result<Answer, Error> {
         }));
         wrong = match (layout.fault(), &decoded) {
             (Some(fault), _) => {
-                let offset = start + fault.offset;
-                Some(Wrong::at(&bytes, offset, fault.field.name(), fault.problem.to_string()))
+                let message = meaning::of_fault(fault, body);
+                Some(Wrong::at(&bytes, start + fault.offset, fault.field.name(), message))
             }
             (None, Err(error)) => Some(Wrong::at(&bytes, bytes.len(), "end", error.to_string())),
             (None, Ok(_)) => None,
@@ -137,20 +148,34 @@ pub(crate) fn run(args: &Args) -> Result<Answer, Error> {
 
     let mut verdict = Ok(());
     let signature = packet.as_ref().map(|packet| {
-        let (signature, error) = check_signature(packet, args.network.as_deref(), key.as_ref());
-        verdict = error.map_or(Ok(()), |source| Err(Error::Signature { source }));
+        let (signature, checked) = check_signature(packet, args, beside.as_ref());
+        verdict = checked;
         signature
     });
+    if packet.is_none() && args.network.is_some() {
+        verdict = Err(Error::NoPacket);
+    }
     if let Some(Some(Err(source))) = packet.as_ref().map(OutcomePacket::delta) {
         verdict = Err(Error::Delta { source });
     }
-    if let Some(Wrong { offset, field, message, .. }) = &wrong {
-        verdict = Err(Error::Packet { offset: *offset, field, message: message.clone() });
+    if let Some(wrong) = &wrong {
+        let hint = if form == Form::Packet && is_acknowledgement(&bytes) {
+            "; as a frame it is an acknowledgement, say --frame"
+        } else {
+            ""
+        };
+        verdict = Err(wrong.error(hint));
     }
 
     let report = Report::new(form, encoding, &bytes, rows, packet.as_ref(), signature, wrong);
     let text = if args.json { report.json() } else { report.table(&bytes) };
     Ok(Answer { text, verdict })
+}
+
+fn is_acknowledgement(bytes: &[u8]) -> bool {
+    let Envelope { packet, wrong, .. } = Envelope::of(bytes);
+    let whole = |start| bytes.get(start..).is_some_and(|packet| OutcomePacket::decode(packet).is_ok());
+    bytes.first() == Some(&1) && wrong.is_none() && packet.is_none_or(whole)
 }
 
 fn read(args: &Args, path: &str) -> Result<Vec<u8>, Error> {
@@ -169,81 +194,69 @@ fn read(args: &Args, path: &str) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
+/// What is known of the signature, and an error unless that is what was asked for.
 fn check_signature(
     packet: &OutcomePacket,
-    network: Option<&str>,
+    args: &Args,
     beside: Option<&[u8; 32]>,
-) -> (Signature, Option<VerifyError>) {
-    if packet.trailer().is_empty() {
-        return (Signature::Unsigned, None);
-    }
-    let Some(network) = network else { return (Signature::Unchecked, None) };
-    let known = match beside.map(PublicKey::from_bytes) {
-        None => None,
-        Some(Ok(key)) => Some(key),
-        Some(Err(_)) => return invalid(VerifyError::InvalidKey),
+) -> (Signature, Result<(), Error>) {
+    let unsigned = packet.trailer().is_empty();
+    let Some(network) = &args.network else {
+        return (if unsigned { Signature::Unsigned } else { Signature::Unchecked }, Ok(()));
     };
-    match packet.clone().verify(NetworkId::new(network), known.as_ref()) {
-        Ok(verified) => (Signature::Valid { key: verified.key().to_string() }, None),
-        Err(VerifyError::UnknownKey { .. }) => (Signature::KeyUnknown, None),
-        Err(error) => invalid(error),
+    if unsigned {
+        return (Signature::Unsigned, Err(Error::Unproven { why: "it is not signed" }));
+    }
+    match verify(packet, NetworkId::new(network), args.key, beside) {
+        Ok(key) => (Signature::Valid { key: key.to_string() }, Ok(())),
+        Err(VerifyError::UnknownKey { .. }) => {
+            let why = "its author's key is not in the input, give it by --key";
+            (Signature::KeyUnknown, Err(Error::Unproven { why }))
+        }
+        Err(source) => (Signature::Invalid { reason: source.to_string() }, Err(Error::Signature { source })),
     }
 }
 
-fn invalid(error: VerifyError) -> (Signature, Option<VerifyError>) {
-    (Signature::Invalid { reason: error.to_string() }, Some(error))
+/// The key that `packet` is signed with for `network`: the one it carries, the one that was given, or the one beside it, which must be one.
+fn verify(
+    packet: &OutcomePacket,
+    network: NetworkId,
+    given: Option<PublicKey>,
+    beside: Option<&[u8; 32]>,
+) -> Result<PublicKey, VerifyError> {
+    let author = packet.author();
+    let beside = beside.map(PublicKey::from_bytes).transpose().map_err(|_| VerifyError::InvalidKey)?;
+    for key in [given, beside].into_iter().flatten() {
+        if key.author() != author {
+            return Err(VerifyError::WrongKey { author, key });
+        }
+    }
+    packet.clone().verify(network, given.or(beside).as_ref()).map(|verified| *verified.key())
+}
+
+/// The value of --key.
+fn public_key(text: &str) -> Result<PublicKey, &'static str> {
+    let bytes = hex::parse(text.as_bytes(), "--key").ok().flatten();
+    let bytes = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or("expected 32 bytes in hex")?;
+    PublicKey::from_bytes(&bytes).map_err(|_| "not a public key of Ed25519")
 }
 
 impl Wrong {
     fn at(bytes: &[u8], offset: usize, field: &'static str, message: String) -> Self {
         let byte = bytes.get(offset).map(|byte| format!("{byte:02x}"));
-        Self { offset, field, message, byte }
+        Self { offset, field, message, byte, whole: false }
     }
-}
 
-impl Envelope {
-    /// Kind, nonce, and the key that may come beside a packet: the packet message of the wire format.
-    fn of(bytes: &[u8]) -> Self {
-        let mut envelope = Self { rows: Vec::new(), key: None, len: 0, wrong: None };
-        let _ = envelope.field(bytes, "frame kind", 1, |_| "a packet".into());
-        let nonce = |_: &[u8]| "the acknowledgement repeats it".into();
-        let Some(_) = envelope.field(bytes, "nonce", 8, nonce) else { return envelope };
-        let keyed = |byte: &[u8]| match byte {
-            [0] => "no key".into(),
-            [1] => "a key follows".into(),
-            _ => String::new(),
-        };
-        match envelope.field(bytes, "key option", 1, keyed) {
-            None | Some([0]) => {}
-            Some([1]) => {
-                let key =
-                    envelope.field(bytes, "key", 32, |_| "the author's public key, beside the packet".into());
-                envelope.key = key.and_then(|key| key.first_chunk()).copied();
-            }
-            Some(_) => {
-                let message = "expected 0 (no key) or 1 (a key follows)".to_owned();
-                envelope.wrong = Some(Wrong::at(bytes, envelope.len - 1, "key option", message));
-            }
+    /// A frame that is not what is shown here.
+    fn whole(bytes: &[u8], message: String) -> Self {
+        Self { whole: true, ..Self::at(bytes, 0, "frame kind", message) }
+    }
+
+    fn error(&self, hint: &str) -> Error {
+        let Self { offset, field, ref message, whole, .. } = *self;
+        if whole {
+            return Error::Frame { message: message.clone() };
         }
-        envelope
-    }
-
-    fn field<'a>(
-        &mut self,
-        bytes: &'a [u8],
-        field: &'static str,
-        length: usize,
-        meaning: impl FnOnce(&[u8]) -> String,
-    ) -> Option<&'a [u8]> {
-        let offset = self.len;
-        let Some(taken) = bytes.get(offset..offset + length) else {
-            let missing = offset + length - bytes.len();
-            let message = format!("the bytes end here, expected {missing} more");
-            self.wrong = Some(Wrong::at(bytes, bytes.len(), field, message));
-            return None;
-        };
-        self.rows.push(Row { offset, length, field, hex: hex::digits(taken), meaning: meaning(taken) });
-        self.len += length;
-        Some(taken)
+        Error::Packet { offset, field, message: format!("{message}{hint}") }
     }
 }

@@ -67,6 +67,10 @@ fn golden() -> Vec<u8> {
 
 /// A packet in the trellis mode, with its key in the trailer.
 fn trellis() -> Vec<u8> {
+    sealed(Trailer::SignatureAndKey)
+}
+
+fn sealed(trailer: Trailer) -> Vec<u8> {
     let identity = Identity::from_seed([7; 32]);
     let fingerprint = Fingerprint::from_codes(SpaceId::new("test", 8), vec![1, 2]).unwrap();
     let values: Vec<f32> = (0..512_u16).map(|i| f32::from(i % 7) - 3.0).collect();
@@ -78,7 +82,7 @@ fn trellis() -> Vec<u8> {
         source: "ward-3",
         order: Order { incarnation: 300, sequence: 1 },
         time: Timestamp::from_unix_seconds(1_000_000),
-        trailer: Trailer::SignatureAndKey,
+        trailer,
     };
     let draft = Draft::delta("a/b".parse().unwrap(), fingerprint, &values);
     draft.seal(&seal).unwrap().as_bytes().to_vec()
@@ -103,7 +107,10 @@ fn refusal(input: &[u8]) -> (i32, String, String) {
 #[test]
 fn a_packet_is_shown_field_by_field() {
     let spaced = format!("{}\n  {}", &GOLDEN[..64], &GOLDEN[64..]);
-    for input in [golden(), GOLDEN.as_bytes().to_vec(), spaced.into_bytes()] {
+    let colons: Vec<String> = golden().iter().map(|byte| format!("{byte:02X}")).collect();
+    let prefixed: Vec<String> = golden().iter().map(|byte| format!("0x{byte:02x}")).collect();
+    let texts = [GOLDEN.to_owned(), spaced, colons.join(":"), prefixed.join(" "), prefixed.join(", ")];
+    for input in texts.map(String::into_bytes).into_iter().chain([golden()]) {
         let output = inspect(&input, &[]);
         assert_eq!(text(&output.stdout), TABLE);
         assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
@@ -145,7 +152,13 @@ fn signatures_are_checked_in_the_network_that_is_named() {
     assert_eq!(status(&trellis(), test), ("valid".into(), 0));
     assert_eq!(status(&trellis(), other), ("invalid".into(), 1));
     assert_eq!(status(&trellis(), &[]), ("unchecked".into(), 0));
-    assert_eq!(status(&golden(), test), ("key-unknown".into(), 0));
+    // Asked whether it is valid, to not know is no yes.
+    assert_eq!(status(&golden(), test), ("key-unknown".into(), 1));
+    let said = text(&inspect(&golden(), test).stderr);
+    assert_eq!(
+        said,
+        "error: the packet is well formed but nothing shows who made it: its author's key is not in the input, give it by --key\n"
+    );
 
     // In a frame the key may be beside the packet.
     let key = Identity::from_seed([7; 32]).public_key().to_bytes();
@@ -153,7 +166,10 @@ fn signatures_are_checked_in_the_network_that_is_named() {
     assert_eq!(status(&with_key, test), ("valid".into(), 0));
     assert_eq!(status(&with_key, other), ("invalid".into(), 1));
     let without = [&[0][..], &[7; 8], &[0], &golden()].concat();
-    assert_eq!(status(&without, test), ("key-unknown".into(), 0));
+    assert_eq!(status(&without, test), ("key-unknown".into(), 1));
+    let unsigned = sealed(Trailer::None);
+    assert_eq!(status(&unsigned, test), ("unsigned".into(), 1));
+    assert_eq!(status(&unsigned, &[]), ("unsigned".into(), 0));
     let report = json(&inspect(&without, &["--json"]));
     assert_eq!((&report["form"], &report["fields"][3]["offset"]), (&"frame".into(), &10.into()));
 }
@@ -174,32 +190,34 @@ fn a_refusal_points_at_the_byte() {
 00000000  01 11 fe 81 2c 12 f3 ab 4c e6 ac 5d b6 9a c3 52
 00000010  f9 06 ac 82 00 01 c0 84 3d d0 05 03 61 2f 62 ff
                       ^^
-byte 20, incarnation: expected the shortest form of 300, this byte adds nothing to it
 "
     );
 
     let mut tag = golden();
     tag[28] = b' ';
-    let (_, _, shown) = refusal(&tag);
+    let (_, error, shown) = refusal(&tag);
+    assert!(
+        error.ends_with("byte 28, domain: expected one of a-z 0-9 . _ / @ -, found 32 (0x20)\n"),
+        "{error}"
+    );
     assert_eq!(
         shown,
         "\
 00000000  01 11 fe 81 2c 12 f3 ab 4c e6 ac 5d b6 9a c3 52
 00000010  f9 06 ac 02 01 c0 84 3d d0 05 03 61 20 62 ff 00
                                               ^^
-byte 28, domain: expected one of a-z 0-9 . _ / @ -, found 32 (0x20)
 "
     );
 
-    let (code, _, shown) = refusal(&[&golden()[..], b"\n"].concat());
+    let (code, error, shown) = refusal(&[&golden()[..], b"\n"].concat());
     assert_eq!(code, 1);
+    assert!(error.ends_with("byte 142, end: expected the end, surplus bytes: 1\n"), "{error}");
     assert_eq!(
         shown,
         "\
 00000070  ed d9 16 68 da 8a 7e d1 68 db 02 42 49 22 71 b2
 00000080  e0 e9 eb 3e 02 e7 00 8e 27 36 9a d9 7b 00 0a
                                                     ^^
-byte 142, end: expected the end, surplus bytes: 1
 "
     );
 
@@ -211,6 +229,125 @@ byte 142, end: expected the end, surplus bytes: 1
     assert_eq!(error, "error: not a packet: byte 9, key option: expected 0 (no key) or 1 (a key follows)\n");
     let (_, error, _) = refusal(&[0, 1, 2]);
     assert_eq!(error, "error: not a packet: byte 3, nonce: the bytes end here, expected 6 more\n");
+}
+
+#[test]
+fn flags_are_refused_by_their_bits() {
+    for (flags, expected) in [
+        (0x0c_u8, "expected a kind of 0, 1 or 2, found 3 in bits 2-3"),
+        (0x30, "expected a mode of 0, 1 or 2, found 3 in bits 4-5"),
+        (0x14, "expected mode 0 of what is no delta, found 1 in bits 4-5"),
+        (0x02, "expected the flag of the signature beside that of the key, found 2 in bits 0-1"),
+        (0x48, "expected a retraction that is not derived, found 1 in bit 6"),
+    ] {
+        let (code, error, _) = refusal(&[1, flags]);
+        assert_eq!((code, error), (1, format!("error: not a packet: byte 1, flags: {expected}\n")));
+    }
+}
+
+#[test]
+fn frames_are_told_by_their_kind() {
+    let key = Identity::from_seed([7; 32]).public_key().to_bytes();
+    let check = ["--json", "--network", "test"];
+    let answer = [&[4][..], &[7; 8], &[1, 3, 1], &key, &golden()].concat();
+    let output = inspect(&answer, &check);
+    let report = json(&output);
+    assert_eq!((output.status.code(), &report["form"]), (Some(0), &"frame".into()));
+    assert_eq!(report["packet"]["signature"]["status"], "valid");
+    let fields: Vec<&str> = report["fields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .take(7)
+        .map(|row| row["field"].as_str().unwrap())
+        .collect();
+    assert_eq!(fields, ["frame kind", "nonce", "index", "total", "key option", "key", "version"]);
+
+    // Without a packet in it.
+    let none = [&[4][..], &[7; 8], &[0, 0, 0]].concat();
+    let acknowledgement = [&[1][..], &[7; 8], &[0]].concat();
+    for (frame, args) in [(&none, &[][..]), (&acknowledgement, &["--frame"])] {
+        let output = inspect(frame, args);
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+        let output = inspect(frame, &[args, &check].concat());
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(
+            text(&output.stderr),
+            "error: the frame is well formed but there is no packet in it to check\n"
+        );
+    }
+    let instead = [&[1][..], &[7; 8], &[1], &golden()].concat();
+    assert_eq!(json(&inspect(&instead, &["--frame", "--json"]))["packet"]["sequence"], 1);
+    for frame in [&acknowledgement, &instead] {
+        let (code, error, _) = refusal(frame);
+        assert!(error.ends_with("; as a frame it is an acknowledgement, say --frame\n"), "{error}");
+        assert_eq!(code, 1);
+    }
+
+    for (frame, args, expected) in [
+        (&[2, 6, 0, 2, 9][..], &[][..], "frame kind 2, a fragment: put the parts together first"),
+        (&[3], &[], "frame kind 3, a query: it asks for packets and holds none"),
+        (&[5], &[], "frame kind 5, an overlay message: reserved, this version reads none"),
+        (&[6], &[], "frame kind 6, a sync message: reserved, this version reads none"),
+        (&[7], &[], "frame kind 7, a rotation statement: it is about keys and holds no packet"),
+        (&[8], &["--frame"], "frames of kind 8 are not known here"),
+        (&[], &["--frame"], "not a packet: byte 0, frame kind: the bytes end here, expected 1 more"),
+        (
+            &[1, 0, 0, 0, 0, 0, 0, 0, 0, 6],
+            &["--frame"],
+            "not a packet: byte 9, status: expected a status of 0 to 5",
+        ),
+        (
+            &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+            &["--frame"],
+            "not a packet: byte 10, end: expected the end, only the status 1 has a packet after it",
+        ),
+        (
+            &[4, 0, 0, 0, 0, 0, 0, 0, 0, 3, 3, 0],
+            &[],
+            "not a packet: byte 9, index: expected an index below the total",
+        ),
+        (
+            &[4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 33],
+            &[],
+            "not a packet: byte 10, total: expected a total of 0 to 32",
+        ),
+        (
+            &[4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+            &[],
+            "not a packet: byte 12, end: expected the end, a total of 0 has no packet after it",
+        ),
+    ] {
+        let output = inspect(frame, args);
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(1), format!("error: {expected}\n")));
+        assert!(!text(&output.stdout).contains(expected), "{expected}");
+    }
+}
+
+#[test]
+fn a_key_may_be_given() {
+    let hex = |seed| Identity::from_seed([seed; 32]).public_key().to_string();
+    let checked = |input: &[u8], key: &str| {
+        let output = inspect(input, &["--network", "test", "--key", key]);
+        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    };
+    for input in [golden(), trellis()] {
+        let (code, shown, error) = checked(&input, &hex(7));
+        assert_eq!((code, error.as_str()), (0, ""));
+        assert!(shown.ends_with("\nsignature  valid in this network\n"), "{shown}");
+        let (code, shown, error) = checked(&input, &hex(8));
+        assert_eq!(code, 1);
+        assert!(shown.ends_with("\nsignature  INVALID\n"), "{shown}");
+        assert!(error.contains(&format!("the key {} is not that of author", hex(8))), "{error}");
+    }
+    let (code, _, error) = checked(&golden(), "0x12");
+    assert_eq!(code, 2);
+    assert_eq!(error, "error: invalid value '0x12' for '--key <HEX>': expected 32 bytes in hex\n");
+    let alone = inspect(&golden(), &["--key", &hex(7)]);
+    assert_eq!(
+        (alone.status.code(), text(&alone.stderr)),
+        (Some(2), "error: --key needs --network\n".into())
+    );
 }
 
 #[test]

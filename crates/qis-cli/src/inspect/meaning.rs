@@ -2,7 +2,9 @@
 
 use qis_codec::Mode;
 use qis_fingerprint::SpaceId;
-use qis_packet::{AuthorId, Confidence, DomainTag, Field, OutcomePacket, Payload, PublicKey, Span, Support};
+use qis_packet::{
+    AuthorId, Confidence, DomainTag, Fault, Field, OutcomePacket, Payload, Problem, PublicKey, Span, Support,
+};
 
 use crate::hex;
 use crate::utc;
@@ -45,6 +47,25 @@ pub(crate) fn of(span: &Span<'_>, all: &[Span<'_>], packet: Option<&OutcomePacke
         Field::PublicKey => key(bytes, all),
         _ => String::new(),
     }
+}
+
+/// What is wrong with `packet`: of flags also in which bits, since what is found there is not the byte.
+pub(crate) fn of_fault(fault: &Fault, packet: &[u8]) -> String {
+    let (Field::Flags, Problem::Value { expected, .. }, Some(&flags)) =
+        (fault.field, fault.problem, packet.get(fault.offset))
+    else {
+        return fault.problem.to_string();
+    };
+    let (kind, mode) = (flags >> 2 & 3, flags >> 4 & 3);
+    let (found, bits) = match kind {
+        // A key without a signature.
+        _ if flags & 3 == 2 => (2, "bits 0-1"),
+        3 => (kind, "bits 2-3"),
+        // A retraction that is derived.
+        2 if mode == 0 => (1, "bit 6"),
+        _ => (mode, "bits 4-5"),
+    };
+    format!("expected {expected}, found {found} in {bits}")
 }
 
 /// The flags in words: the kind first, then what is set.
@@ -103,7 +124,7 @@ fn codes(codes: &[i8]) -> String {
 
 fn payload(packet: &OutcomePacket) -> String {
     match (packet.payload(), packet.delta()) {
-        (_, Some(Err(error))) => format!("no delta: {error}"),
+        (_, Some(Err(_))) => "no vector".into(),
         (_, Some(Ok(delta))) => {
             let values = delta.to_vec();
             let first: Vec<String> = values.iter().take(FIRST).map(|value| format!("{value:.4}")).collect();

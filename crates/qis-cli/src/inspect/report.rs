@@ -117,16 +117,17 @@ impl Report {
         }
         if let Some(packet) = &self.packet {
             let signature = match &packet.signature {
-                None | Some(Signature::Unsigned) => "none".into(),
-                Some(Signature::Unchecked) => "not checked: say --network NAME".into(),
-                Some(Signature::KeyUnknown) => "not checked: the author's key is not in the input".into(),
-                Some(Signature::Valid { .. }) => "valid in this network".into(),
-                Some(Signature::Invalid { reason }) => format!("INVALID in this network: {reason}"),
+                None | Some(Signature::Unsigned) => "none",
+                Some(Signature::Unchecked) => "not checked: say --network NAME",
+                Some(Signature::KeyUnknown) => "not checked",
+                Some(Signature::Valid { .. }) => "valid in this network",
+                Some(Signature::Invalid { .. }) => "INVALID",
             };
             let _ = writeln!(text, "\npacket id  {}\nsignature  {signature}", packet.id);
         }
-        if let Some(Wrong { offset, field, message, .. }) = &self.error {
-            let _ = write!(text, "\n{}byte {offset}, {field}: {message}\n", hex::dump(bytes, *offset));
+        // What is wrong with the byte, or with the signature, follows on the standard error.
+        if let Some(Wrong { offset, whole: false, .. }) = &self.error {
+            let _ = write!(text, "\n{}", hex::dump(bytes, *offset));
         }
         text
     }
