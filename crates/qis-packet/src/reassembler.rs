@@ -259,9 +259,7 @@ impl<K: Ord + Clone> Reassembler<K> {
         let needed = of_group + PART_BYTES + key.len;
         let limit = self.config.bytes.max(ReassemblyConfig::MIN_BYTES);
         loop {
-            let of_sender = self.groups.keys().skip_while(|other| other.from < key.from);
-            let of_sender = of_sender.take_while(|other| other.from == key.from).count();
-            let crowded = of_group > 0 && of_sender >= self.config.frames_per_sender.max(1);
+            let crowded = of_group > 0 && self.of_sender(key).count() >= self.config.frames_per_sender.max(1);
             if !crowded && self.bytes + needed <= limit {
                 return Ok(());
             }
@@ -271,6 +269,13 @@ impl<K: Ord + Clone> Reassembler<K> {
                 count(&mut self.stats.evicted);
             }
         }
+    }
+
+    /// The groups of a group's sender.
+    fn of_sender(&self, key: &Key<K>) -> impl Iterator<Item = &Key<K>> {
+        let first = Key { from: key.from.clone(), hash: 0, count: 0, len: 0 };
+        let last = Key { from: key.from.clone(), hash: u16::MAX, count: u8::MAX, len: usize::MAX };
+        self.groups.range(first..=last).map(|(key, _)| key)
     }
 
     /// The group to give up for a part of another one; of its sender's, if that has too many.
