@@ -43,8 +43,7 @@ impl Path {
     #[inline]
     pub(crate) const fn bin(self, dither: i32) -> i32 {
         let centre = dither - dither::HALF * self.parity();
-        let offset = (centre + dither::HALF) >> dither::BITS;
-        (centre - (offset << dither::BITS) + dither::HALF) >> (dither::BITS - 3)
+        (centre - (self.offset(dither) << dither::BITS) + dither::HALF) >> (dither::BITS - 3)
     }
 
     /// What the next index is above its level, given the coordinate's dither.
