@@ -120,6 +120,19 @@ impl PublicKey {
         AuthorId::of_key(&self.0)
     }
 
+    /// Whether `signature` is of this key's author over this statement; see [`Identity::sign_statement`]. By the strict rules that no
+    /// two implementations disagree about.
+    #[must_use]
+    pub fn verifies_statement(
+        &self,
+        label: &str,
+        network: NetworkId,
+        statement: &[u8],
+        signature: &[u8; 64],
+    ) -> bool {
+        self.verifies(&labelled(label, network, statement), signature)
+    }
+
     /// Whether `signature` is this key's over `message`, by the strict rules that no two
     /// implementations disagree about (no small-order points, no malleable scalars).
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
@@ -159,6 +172,13 @@ impl Identity {
         PublicKey(self.key.verifying_key().to_bytes())
     }
 
+    /// Signs a statement of a layer above packets: `"qis/statement/1"`, the network, the length of the label as a byte, the label, the
+    /// statement. The label, of at most 255 bytes, keeps kinds of statements apart; none can pass for a packet or a rotation.
+    #[must_use]
+    pub fn sign_statement(&self, label: &str, network: NetworkId, statement: &[u8]) -> [u8; 64] {
+        self.sign(&labelled(label, network, statement))
+    }
+
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.key.sign(message).to_bytes()
     }
@@ -171,6 +191,11 @@ impl Identity {
 /// What is signed: a context that keeps kinds of statements apart, the network, the statement.
 pub(crate) fn signed_message(context: &[u8], network: NetworkId, statement: &[u8]) -> Vec<u8> {
     [context, network.as_bytes(), statement].concat()
+}
+
+fn labelled(label: &str, network: NetworkId, statement: &[u8]) -> Vec<u8> {
+    let len = u8::try_from(label.len()).unwrap_or(u8::MAX);
+    signed_message(b"qis/statement/1", network, &[&[len], label.as_bytes(), statement].concat())
 }
 
 fn leading(hash: Sha256) -> [u8; 16] {
@@ -241,6 +266,17 @@ mod tests {
         let mut off_curve = [0; 32];
         off_curve[0] = 2;
         assert_eq!(PublicKey::from_bytes(&off_curve), Err(KeyError));
+    }
+
+    #[test]
+    fn statements_are_of_one_label_and_network() {
+        let identity = Identity::from_seed([7; 32]);
+        let (here, there) = (NetworkId::new("here"), NetworkId::new("there"));
+        let signature = identity.sign_statement("ab", here, b"c");
+        let key = identity.public_key();
+        assert!(key.verifies_statement("ab", here, b"c", &signature));
+        assert!(!key.verifies_statement("a", here, b"bc", &signature));
+        assert!(!key.verifies_statement("ab", there, b"c", &signature));
     }
 
     #[test]

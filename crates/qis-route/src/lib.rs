@@ -3,6 +3,7 @@
 mod clock;
 mod directory;
 mod error;
+pub mod overlay;
 mod peer;
 pub mod proto;
 mod store;

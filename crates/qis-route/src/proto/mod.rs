@@ -31,7 +31,7 @@ mod io;
 mod journal;
 mod limiter;
 mod message;
-mod nonce;
+pub(crate) mod nonce;
 mod outbox;
 mod own;
 mod pull;

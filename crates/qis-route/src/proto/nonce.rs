@@ -4,17 +4,17 @@ use sha2::{Digest, Sha256};
 
 /// Numbers that nobody guesses who does not know the seed, the same ones for the same seed.
 #[derive(Debug)]
-pub(super) struct Nonces {
+pub(crate) struct Nonces {
     seed: [u8; 32],
     counter: u64,
 }
 
 impl Nonces {
-    pub(super) const fn new(seed: [u8; 32]) -> Self {
+    pub(crate) const fn new(seed: [u8; 32]) -> Self {
         Self { seed, counter: 0 }
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.counter = self.counter.wrapping_add(1);
         let hash: [u8; 32] = Sha256::new()
             .chain_update(b"qis/nonce/1")

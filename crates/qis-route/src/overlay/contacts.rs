@@ -1,0 +1,137 @@
+//! What a node learns of others, and forgets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use qis_packet::AuthorId;
+
+use super::descriptor::Contact;
+use super::tables::Scored;
+use super::{Overlay, Refusal};
+
+/// How long the word of others is not taken for a node that did not answer.
+const BURIED: Duration = Duration::from_secs(600);
+
+/// How many of them are remembered, the latest.
+const MOST_DEAD: usize = 32;
+
+impl Overlay {
+    /// Reads, verifies and scores a descriptor. A newer one of a contact takes its place.
+    pub(super) fn learn(&mut self, bytes: &[u8]) -> Result<Scored, Refusal> {
+        let learnt = self.try_learn(bytes);
+        if let Err(refusal) = learnt {
+            self.stats.refuse(refusal);
+        }
+        learnt
+    }
+
+    fn try_learn(&mut self, bytes: &[u8]) -> Result<Scored, Refusal> {
+        let claim = Contact::claimed_space(bytes).ok_or(Refusal::Malformed)?;
+        if claim != (self.space, self.dims()) {
+            return Err(Refusal::WrongSpace);
+        }
+        // What is known need not be verified again.
+        let same = |entry: &&Scored| entry.contact.proof() == Some(bytes);
+        let same = self.tables.near().iter().chain(self.tables.random()).find(same).cloned();
+        if let Some(known) = same {
+            return Ok(known);
+        }
+        let contact = self.registry.admit(bytes)?;
+        if contact.author() == self.me.author() {
+            return Err(Refusal::Own);
+        }
+        let scored = self.scored(contact);
+        let order = scored.contact.order();
+        match self.tables.get(scored.contact.author()).map(|known| known.order()) {
+            Some(known) if known > order => return Err(Refusal::Stale),
+            Some(known) if known < order => {
+                self.tables.update(&scored, &*self.registry);
+            }
+            _ => {}
+        }
+        Ok(scored)
+    }
+
+    pub(super) fn scored(&self, contact: Arc<Contact>) -> Scored {
+        Scored { score: self.me.direction().cosine(contact.direction()), contact }
+    }
+
+    /// Puts it among the nearest if it is one of them; what falls out for it may lead elsewhere.
+    pub(super) fn offer_near(&mut self, new: &Scored) -> bool {
+        match self.tables.offer_near(new) {
+            Ok(out) => {
+                if let Some(out) = out
+                    && self.random_below(4) == 0
+                {
+                    let _ = self.tables.add_diverse(&out, &*self.registry);
+                }
+                true
+            }
+            Err(refusal) => {
+                self.stats.refuse(refusal);
+                false
+            }
+        }
+    }
+
+    pub(super) fn add_diverse(&mut self, new: &Scored) -> bool {
+        match self.tables.add_diverse(new, &*self.registry) {
+            Ok(()) => true,
+            Err(refusal) => {
+                self.stats.refuse(refusal);
+                false
+            }
+        }
+    }
+
+    pub(super) fn add_random(&mut self, new: Scored) {
+        if let Err(refusal) = self.tables.add_random(new) {
+            self.stats.refuse(refusal);
+        }
+    }
+
+    /// Forgets a contact that does not answer.
+    pub(super) fn bury(&mut self, now: Duration, author: AuthorId) {
+        if self.tables.remove(author) {
+            self.stats.dead += 1;
+            self.upkeep.lost += 1;
+        }
+        self.dead.retain(|(dead, since)| *dead != author && now.saturating_sub(*since) < BURIED);
+        if self.dead.len() >= MOST_DEAD {
+            self.dead.remove(0);
+        }
+        self.dead.push((author, now));
+    }
+
+    pub(super) fn is_dead(&self, now: Duration, author: AuthorId) -> bool {
+        self.dead.iter().any(|(dead, since)| *dead == author && now.saturating_sub(*since) < BURIED)
+    }
+
+    /// It has spoken for itself.
+    pub(super) fn revive(&mut self, author: AuthorId) {
+        self.dead.retain(|(dead, _)| *dead != author);
+    }
+
+    /// Sorts all contacts by the present fingerprint of this node.
+    pub(super) fn sort_anew(&mut self) {
+        let proven: Vec<Arc<Contact>> =
+            self.tables.near().iter().map(|entry| Arc::clone(&entry.contact)).collect();
+        let random: Vec<Arc<Contact>> =
+            self.tables.random().iter().map(|entry| Arc::clone(&entry.contact)).collect();
+        let diverse: Vec<Arc<Contact>> =
+            self.tables.diverse().iter().map(|entry| Arc::clone(&entry.contact)).collect();
+        self.tables.clear();
+        for contact in proven.into_iter().chain(diverse) {
+            let scored = self.scored(contact);
+            // Only what can be passed on is kept as near.
+            let near = scored.contact.proof().is_some() && self.tables.offer_near(&scored).is_ok();
+            if !near {
+                let _ = self.tables.add_diverse(&scored, &*self.registry);
+            }
+        }
+        for contact in random {
+            let scored = self.scored(contact);
+            let _ = self.tables.add_random(scored);
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! What a node says of itself, signed.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use postcard::{take_from_bytes, to_extend};
+use qis_fingerprint::{Fingerprint, SpaceId};
+use qis_packet::{AuthorId, Identity, NetworkId, Order, PublicKey};
+use serde::{Deserialize, Serialize};
+
+use super::Refusal;
+use super::metric::{self, Direction};
+use crate::Address;
+
+/// The most dimensions of a fingerprint in an overlay, so that some descriptors fit in one frame.
+pub const MAX_OVERLAY_DIMS: usize = 1024;
+
+/// The most bytes of an admission credential.
+pub const MAX_CREDENTIAL_BYTES: usize = 256;
+
+/// The most bytes of a descriptor: key, order, address, space, fingerprint, credential, signature, and the lengths.
+pub(super) const MAX_DESCRIPTOR_BYTES: usize =
+    32 + 5 + 5 + 2 + 255 + 4 + 2 + MAX_OVERLAY_DIMS + 2 + MAX_CREDENTIAL_BYTES + 64;
+
+const LABEL: &str = "overlay/descriptor/1";
+const SIGNATURE_BYTES: usize = 64;
+const KEY_BYTES: usize = 32;
+
+/// What a node signs of itself, without its keys.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// Where it is.
+    pub address: Address,
+    /// Its situation, of at most [`MAX_OVERLAY_DIMS`] dimensions. It travels in one byte a dimension; its length does not matter.
+    pub fingerprint: Fingerprint,
+    /// Which of its descriptors is the newest.
+    pub order: Order,
+    /// What admits it to the network, for the [`Admission`] of the others; at most [`MAX_CREDENTIAL_BYTES`], empty for none.
+    pub credential: Vec<u8>,
+}
+
+/// A node as others know it: its descriptor, read and verified. Cheap to share.
+///
+/// One that is not to be passed on needs no proof, and is kept [without](Self::without_proof).
+#[derive(PartialEq, Eq)]
+pub struct Contact {
+    author: AuthorId,
+    order: Order,
+    address: Address,
+    /// What makes a dot product a cosine: one over the length.
+    scale: metric::Scale,
+    /// Where the codes of the fingerprint are in the data.
+    codes_at: u16,
+    dims: u16,
+    has_proof: bool,
+    /// The descriptor as it was signed, or the codes only.
+    data: Box<[u8]>,
+}
+
+/// Decides who is admitted to a network, beyond having a key.
+///
+/// # To be correct
+///
+/// The answer depends on the arguments only, since every node asks for itself and the answer is kept; it is quick, and does not wait.
+pub trait Admission: fmt::Debug + Send + Sync + 'static {
+    /// Whether this credential admits this author.
+    fn admits(&self, author: AuthorId, credential: &[u8]) -> bool;
+}
+
+/// Admits everybody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Open;
+
+impl Admission for Open {
+    fn admits(&self, _: AuthorId, _: &[u8]) -> bool {
+        true
+    }
+}
+
+/// Verifies descriptors, and keeps those that are verified.
+///
+/// A node has a [`Verifier`]. A simulator has one registry for all its nodes, which keeps one copy of each descriptor and verifies
+/// it once.
+///
+/// # To be correct
+///
+/// - `admit` gives a contact only for bytes that [`Contact::verify`] accepts, and the contact that it gives.
+/// - `without_proof` gives the same contact, and may drop its proof.
+/// - Both are called for each descriptor that comes, and do not wait.
+pub trait Registry: fmt::Debug + Send + Sync + 'static {
+    /// The contact of a descriptor's bytes, which come from anybody.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] with what is wrong about them.
+    fn admit(&self, bytes: &[u8]) -> Result<Arc<Contact>, Refusal>;
+
+    /// The contact as it is kept where it will not be passed on.
+    fn without_proof(&self, contact: &Arc<Contact>) -> Arc<Contact>;
+}
+
+/// The registry of a node: verifies all that comes.
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    /// The network whose descriptors are taken.
+    pub network: NetworkId,
+    /// Who is admitted to it.
+    pub admission: Arc<dyn Admission>,
+}
+
+impl Registry for Verifier {
+    fn admit(&self, bytes: &[u8]) -> Result<Arc<Contact>, Refusal> {
+        Contact::verify(bytes, self.network, &*self.admission).map(Arc::new)
+    }
+
+    fn without_proof(&self, contact: &Arc<Contact>) -> Arc<Contact> {
+        if contact.has_proof { Arc::new(contact.without_proof()) } else { Arc::clone(contact) }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Body<'a> {
+    key: [u8; KEY_BYTES],
+    incarnation: u32,
+    sequence: u32,
+    address: &'a str,
+    space: [u8; 4],
+    codes: &'a [u8],
+    credential: &'a [u8],
+}
+
+/// What is wrong about a statement before it is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StatementError {
+    /// More dimensions than [`MAX_OVERLAY_DIMS`].
+    #[error("a fingerprint of {dims} dimensions is too large for an overlay")]
+    Dims {
+        /// How many it has.
+        dims: usize,
+    },
+    /// More bytes than [`MAX_CREDENTIAL_BYTES`].
+    #[error("a credential of {len} bytes is too large")]
+    Credential {
+        /// How many it has.
+        len: usize,
+    },
+}
+
+impl Statement {
+    /// The descriptor of this statement: its bytes, signed.
+    ///
+    /// # Errors
+    ///
+    /// [`StatementError`] when a part of it is too large.
+    pub fn sign(&self, identity: &Identity, network: NetworkId) -> Result<Vec<u8>, StatementError> {
+        let dims = self.fingerprint.dims();
+        if dims > MAX_OVERLAY_DIMS {
+            return Err(StatementError::Dims { dims });
+        }
+        let len = self.credential.len();
+        if len > MAX_CREDENTIAL_BYTES {
+            return Err(StatementError::Credential { len });
+        }
+        let codes: Vec<u8> = self.fingerprint.codes().iter().map(|code| code.cast_unsigned()).collect();
+        let body = Body {
+            key: identity.public_key().to_bytes(),
+            incarnation: self.order.incarnation,
+            sequence: self.order.sequence,
+            address: self.address.as_str(),
+            space: self.fingerprint.space().to_bytes(),
+            codes: &codes,
+            credential: &self.credential,
+        };
+        let written = to_extend(&body, Vec::with_capacity(dims + 192));
+        debug_assert!(written.is_ok(), "postcard writes plain structs into a vector");
+        let mut bytes = written.unwrap_or_default();
+        bytes.extend(identity.sign_statement(LABEL, network, &bytes));
+        Ok(bytes)
+    }
+}
+
+impl Contact {
+    /// Reads and verifies a descriptor. Cheap checks come first.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] when it is no descriptor in its only form, its author is not admitted, or it is not signed in this network.
+    pub fn verify(bytes: &[u8], network: NetworkId, admission: &dyn Admission) -> Result<Self, Refusal> {
+        if bytes.len() > MAX_DESCRIPTOR_BYTES {
+            return Err(Refusal::Malformed);
+        }
+        let (signed, signature) = bytes.split_last_chunk::<SIGNATURE_BYTES>().ok_or(Refusal::Malformed)?;
+        let (body, rest) = take_from_bytes::<Body<'_>>(signed).map_err(|_| Refusal::Malformed)?;
+        let again = to_extend(&body, Vec::with_capacity(signed.len())).map_err(|_| Refusal::Malformed)?;
+        let in_range = body.codes.len() <= MAX_OVERLAY_DIMS && body.credential.len() <= MAX_CREDENTIAL_BYTES;
+        if !rest.is_empty() || again != signed || !in_range {
+            return Err(Refusal::Malformed);
+        }
+        let address = Address::from_str(body.address).map_err(|_| Refusal::Malformed)?;
+        let scale = metric::scale(body.codes).ok_or(Refusal::Malformed)?;
+        let key = PublicKey::from_bytes(&body.key).map_err(|_| Refusal::Signature)?;
+        let author = key.author();
+        if !admission.admits(author, body.credential) {
+            return Err(Refusal::NotAdmitted);
+        }
+        if !key.verifies_statement(LABEL, network, signed, signature) {
+            return Err(Refusal::Signature);
+        }
+        let order = Order { incarnation: body.incarnation, sequence: body.sequence };
+        // The credential's length takes one byte more from 128 bytes on.
+        let after = body.credential.len() + if body.credential.len() < 128 { 1 } else { 2 };
+        let codes_at = signed.len().saturating_sub(after + body.codes.len());
+        Ok(Self {
+            author,
+            order,
+            address,
+            scale,
+            codes_at: u16::try_from(codes_at).map_err(|_| Refusal::Malformed)?,
+            dims: u16::try_from(body.codes.len()).map_err(|_| Refusal::Malformed)?,
+            has_proof: true,
+            data: bytes.into(),
+        })
+    }
+
+    /// The space that a descriptor says it is in and its number of dimensions, nothing checked: to refuse those of another one before
+    /// the costly [`verify`](Self::verify).
+    #[must_use]
+    pub fn claimed_space(bytes: &[u8]) -> Option<(SpaceId, usize)> {
+        let (body, _) = take_from_bytes::<Body<'_>>(bytes).ok()?;
+        Some((SpaceId::from_bytes(body.space), body.codes.len()))
+    }
+
+    /// The same node without what proves it to others.
+    #[must_use]
+    pub fn without_proof(&self) -> Self {
+        Self {
+            author: self.author,
+            order: self.order,
+            address: self.address.clone(),
+            scale: self.scale,
+            codes_at: 0,
+            dims: self.dims,
+            has_proof: false,
+            data: self.codes().into(),
+        }
+    }
+
+    /// Its pseudonym.
+    #[must_use]
+    pub const fn author(&self) -> AuthorId {
+        self.author
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub const fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Which of its descriptors this is.
+    #[must_use]
+    pub const fn order(&self) -> Order {
+        self.order
+    }
+
+    /// Its descriptor as it was signed, while it is kept.
+    #[must_use]
+    pub fn proof(&self) -> Option<&[u8]> {
+        self.has_proof.then_some(&self.data)
+    }
+
+    /// The codes of its fingerprint, in two's complement.
+    #[must_use]
+    pub fn codes(&self) -> &[u8] {
+        let from = usize::from(self.codes_at);
+        self.data.get(from..from + usize::from(self.dims)).unwrap_or_default()
+    }
+
+    pub(super) fn direction(&self) -> Direction<'_> {
+        Direction { codes: self.codes(), scale: self.scale }
+    }
+
+    /// How many bytes of memory it takes, with its proof or without, the counts and lengths of pointers included.
+    pub(super) fn bytes(&self, with_proof: bool) -> usize {
+        let counts = 2 * size_of::<usize>();
+        let data = if with_proof { self.data.len() } else { usize::from(self.dims) };
+        counts + size_of::<Self>() + counts + self.address.as_str().len() + data
+    }
+}
+
+impl fmt::Debug for Contact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Contact")
+            .field("author", &self.author)
+            .field("address", &self.address)
+            .field("order", &self.order)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn network() -> NetworkId {
+        NetworkId::new("test")
+    }
+
+    fn statement(credential: usize) -> Statement {
+        Statement {
+            address: "a:1".parse().unwrap(),
+            fingerprint: Fingerprint::from_codes(SpaceId::new("t", 3), vec![3, -4, 0]).unwrap(),
+            order: Order { incarnation: 200, sequence: 1 },
+            credential: vec![9; credential],
+        }
+    }
+
+    #[test]
+    fn a_descriptor_comes_back() {
+        let identity = Identity::from_seed([1; 32]);
+        for credential in [0, 1, 127, 128, 256] {
+            let bytes = statement(credential).sign(&identity, network()).unwrap();
+            assert_eq!(
+                Contact::claimed_space(&bytes),
+                Some((SpaceId::new("t", 3), 3)),
+                "the claim is what is signed"
+            );
+            let contact = Contact::verify(&bytes, network(), &Open).unwrap();
+            assert_eq!((contact.author(), contact.address().as_str()), (identity.author(), "a:1"));
+            assert_eq!(contact.codes(), [3, 252, 0]);
+            assert_eq!(contact.proof(), Some(&bytes[..]));
+            let bare = contact.without_proof();
+            assert_eq!((bare.codes(), bare.proof()), (contact.codes(), None));
+            assert_eq!(bare.bytes(false), contact.bytes(false));
+        }
+        assert_eq!(statement(257).sign(&identity, network()), Err(StatementError::Credential { len: 257 }));
+    }
+
+    #[test]
+    fn another_network_every_flipped_bit_and_strangers_are_refused() {
+        #[derive(Debug)]
+        struct Nobody;
+        impl Admission for Nobody {
+            fn admits(&self, _: AuthorId, _: &[u8]) -> bool {
+                false
+            }
+        }
+        let bytes = statement(2).sign(&Identity::from_seed([1; 32]), network()).unwrap();
+        let verify = |bytes: &[u8], network| Contact::verify(bytes, network, &Open);
+        assert_eq!(verify(&bytes, NetworkId::new("other")), Err(Refusal::Signature));
+        assert_eq!(Contact::verify(&bytes, network(), &Nobody), Err(Refusal::NotAdmitted));
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(verify(&flipped, network()).is_err(), "bit {bit}");
+        }
+        let mut longer = bytes.clone();
+        longer.insert(bytes.len() - 64, 0);
+        assert_eq!(verify(&longer, network()), Err(Refusal::Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(Contact::verify(&bytes, network(), &Open).is_err());
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! One search for the most similar nodes, by the node that wants them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use qis_fingerprint::SpaceId;
+use qis_packet::AuthorId;
+
+use super::descriptor::Contact;
+use super::metric::{Direction, Scale};
+use super::{LookupId, LookupOptions};
+use crate::Address;
+
+/// Nodes that a look-up remembers at most, the most similar ones. Some times what any effort needs.
+const POOL: usize = 512;
+
+/// A score travels in 32,767ths: less than this is no improvement.
+const ROUNDING: f32 = 1e-4;
+
+/// How many of those who told of a node are remembered, to be asked about it.
+const TELLERS: usize = 6;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Unasked,
+    Asking,
+    Answered,
+    Failed,
+}
+
+/// A node, known from somebody's answer, or from its own.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) author: AuthorId,
+    pub(super) address: Address,
+    /// By its own descriptor once it has answered; before, in somebody's word.
+    pub(super) score: f32,
+    pub(super) contact: Option<Arc<Contact>>,
+    /// Places in `path` of those who told of it; kept by look-ups for oneself only.
+    pub(super) tellers: Vec<u16>,
+    state: State,
+}
+
+/// What a look-up is for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// For the host: to find nodes, and to hand them a packet on the way, or when they are found.
+    Host { packet: Vec<u8>, exactly: bool },
+    /// For this node itself, to find contacts.
+    Own,
+}
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Finding,
+    /// Fetches fingerprints to choose contacts by.
+    Getting,
+    /// Asks the chosen ones.
+    Linking,
+    /// Hands over the packet.
+    Committing,
+}
+
+#[derive(Debug)]
+pub(super) struct Lookup {
+    pub(super) id: LookupId,
+    pub(super) purpose: Purpose,
+    pub(super) phase: Phase,
+    pub(super) options: LookupOptions,
+    pub(super) space: SpaceId,
+    pub(super) codes: Vec<u8>,
+    scale: Scale,
+    /// The most similar first.
+    pool: Vec<Entry>,
+    seen: BTreeSet<AuthorId>,
+    /// All that have answered, in that order.
+    pub(super) path: Vec<Arc<Contact>>,
+    /// Requests that are not settled; the next step is taken when there are none.
+    pub(super) waiting: usize,
+    pub(super) requests: u32,
+    pub(super) rounds: u32,
+    burst: bool,
+    best_before: f32,
+    /// Fingerprints that were fetched.
+    pub(super) sketches: Vec<(AuthorId, Vec<u8>, Scale)>,
+    /// Who has taken the packet after the look-up.
+    pub(super) committed: Vec<AuthorId>,
+}
+
+impl Lookup {
+    pub(super) fn new(
+        id: LookupId,
+        purpose: Purpose,
+        options: LookupOptions,
+        space: SpaceId,
+        target: Direction<'_>,
+    ) -> Self {
+        Self {
+            id,
+            purpose,
+            phase: Phase::Finding,
+            options,
+            space,
+            codes: target.codes.to_vec(),
+            scale: target.scale,
+            pool: Vec::new(),
+            seen: BTreeSet::new(),
+            path: Vec::new(),
+            waiting: 0,
+            requests: 0,
+            rounds: 0,
+            burst: false,
+            best_before: -2.0,
+            sketches: Vec::new(),
+            committed: Vec::new(),
+        }
+    }
+
+    pub(super) fn target(&self) -> Direction<'_> {
+        Direction { codes: &self.codes, scale: self.scale }
+    }
+
+    pub(super) const fn is_own(&self) -> bool {
+        matches!(self.purpose, Purpose::Own)
+    }
+
+    /// Never asks this author.
+    pub(super) fn leave_out(&mut self, author: AuthorId) {
+        self.seen.insert(author);
+    }
+
+    /// Adds a contact of this node's.
+    pub(super) fn start_from(&mut self, contact: &Arc<Contact>) {
+        if self.seen.insert(contact.author()) {
+            let score = self.target().cosine(contact.direction());
+            self.push(contact.author(), contact.address().clone(), score, Some(Arc::clone(contact)));
+        }
+    }
+
+    fn push(&mut self, author: AuthorId, address: Address, score: f32, contact: Option<Arc<Contact>>) {
+        self.pool.push(Entry { author, address, score, contact, tellers: Vec::new(), state: State::Unasked });
+    }
+
+    /// Takes in a node of which somebody told; `teller` is the place of who did in the path. `false` when its address is none.
+    pub(super) fn hint(&mut self, author: AuthorId, address: &str, score: f32, teller: Option<u16>) -> bool {
+        if self.seen.insert(author) {
+            let Ok(address) = address.parse() else { return false };
+            self.push(author, address, score, None);
+        }
+        if self.is_own()
+            && let Some(teller) = teller
+            && let Some(entry) = self.pool.iter_mut().find(|entry| entry.author == author)
+            && entry.tellers.len() < TELLERS
+        {
+            entry.tellers.push(teller);
+        }
+        true
+    }
+
+    /// Takes in an answer's own descriptor. What was asked as somebody else has failed. Returns its place in the path.
+    pub(super) fn answered(&mut self, asked: Option<AuthorId>, contact: &Arc<Contact>) -> Option<u16> {
+        let author = contact.author();
+        if let Some(asked) = asked
+            && asked != author
+        {
+            self.failed(asked);
+        }
+        let score = self.target().cosine(contact.direction());
+        let place = u16::try_from(self.path.len()).ok();
+        if let Some(entry) = self.pool.iter_mut().find(|entry| entry.author == author) {
+            entry.state = State::Answered;
+            entry.score = score;
+            entry.contact = Some(Arc::clone(contact));
+        } else if self.seen.insert(author) {
+            self.push(author, contact.address().clone(), score, Some(Arc::clone(contact)));
+            if let Some(entry) = self.pool.last_mut() {
+                entry.state = State::Answered;
+            }
+        } else {
+            // It was left out, or was too far away to be remembered.
+            return None;
+        }
+        self.path.push(Arc::clone(contact));
+        place
+    }
+
+    pub(super) fn failed(&mut self, author: AuthorId) {
+        if let Some(entry) = self.pool.iter_mut().find(|entry| entry.author == author) {
+            entry.state = State::Failed;
+        }
+    }
+
+    /// Whom to ask next; nobody when it is over. All of the round before must be settled.
+    pub(super) fn next_round(&mut self) -> Vec<(AuthorId, Address)> {
+        self.pool.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.author.cmp(&b.author)));
+        self.pool.truncate(POOL);
+        let best = self.pool.first().map_or(-2.0, |entry| entry.score);
+        let live = |entry: &&Entry| entry.state != State::Failed;
+        // On the way it pays to wait for what the best few say. Once the best one has been asked and knows none better, all
+        // that is left is around here, and asking for it one after the other would only take longer.
+        let arrived = self.pool.iter().find(live).is_some_and(|entry| entry.state == State::Answered);
+        if self.rounds > 0 && arrived && best <= self.best_before + ROUNDING {
+            self.burst = true;
+        }
+        self.best_before = best;
+        if self.rounds >= u32::from(self.options.rounds) {
+            return Vec::new();
+        }
+        let most = if self.burst { usize::MAX } else { usize::from(self.options.parallel) };
+        let effort = usize::from(self.options.effort);
+        let top = self.pool.iter_mut().filter(|entry| entry.state != State::Failed).take(effort);
+        let mut asked = Vec::new();
+        for entry in top.filter(|entry| entry.state == State::Unasked).take(most) {
+            entry.state = State::Asking;
+            asked.push((entry.author, entry.address.clone()));
+        }
+        if !asked.is_empty() {
+            self.rounds += 1;
+        }
+        asked
+    }
+
+    /// The nodes found that have answered, the most similar first.
+    pub(super) fn found(&self) -> impl Iterator<Item = &Entry> {
+        self.pool.iter().filter(|entry| entry.state == State::Answered)
+    }
+
+    /// All that is known, those that failed left out, the most similar first.
+    pub(super) fn known(&self) -> impl Iterator<Item = &Entry> {
+        self.pool.iter().filter(|entry| entry.state != State::Failed)
+    }
+}

@@ -1,0 +1,279 @@
+//! Joining, and keeping the contacts good.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use qis_packet::AuthorId;
+
+use super::answers::borrow;
+use super::descriptor::Contact;
+use super::lookup::{Lookup, Phase, Purpose};
+use super::message::{GossipKind, LIST_BYTES, LinkKind, MAX_SKETCHES, Message};
+use super::metric::Direction;
+use super::requests::Task;
+use super::tables::{Candidate, thin};
+use super::{Event, LookupId, Overlay};
+use crate::Address;
+
+/// After so many exchanges a new network has something to find: the node looks for itself once.
+const FIRST_GOSSIPS: u32 = 2;
+
+/// At least so many contacts must be lost, or so many new near ones be heard of, for a look-up out of turn.
+const MANY: u32 = 4;
+
+/// Questions for fingerprints at most.
+const MOST_GETS: usize = 12;
+
+/// What is due, and what has happened since the node looked for itself.
+#[derive(Debug, Default)]
+pub(super) struct Upkeep {
+    gossip_at: Option<Duration>,
+    lookup_at: Option<Duration>,
+    gossips: u32,
+    /// Contacts that were lost.
+    pub(super) lost: u32,
+    /// Near contacts that others told of.
+    pub(super) news: u32,
+    /// Where it joins; again, should it lose everybody.
+    bootstrap: Vec<Address>,
+}
+
+impl Upkeep {
+    pub(super) fn next(&self) -> Option<Duration> {
+        [self.gossip_at, self.lookup_at].into_iter().flatten().min()
+    }
+}
+
+impl Overlay {
+    /// Starts: joins the network of the nodes at these addresses, any live members, three of them or so. With none it waits to be found.
+    pub fn start(&mut self, now: Duration, bootstrap: &[Address]) {
+        self.upkeep.bootstrap = bootstrap.to_vec();
+        self.set_gossip(now);
+        self.set_lookup(now);
+        self.look_for_myself(now, bootstrap);
+    }
+
+    /// Looks for itself, as it does by its timers: finds better contacts, and becomes known to them.
+    pub fn refresh(&mut self, now: Duration) {
+        self.look_for_myself(now, &[]);
+    }
+
+    fn set_gossip(&mut self, now: Duration) {
+        let wait = self.spread(self.config.gossip_every);
+        self.upkeep.gossip_at = Some(now.saturating_add(wait));
+    }
+
+    fn set_lookup(&mut self, now: Duration) {
+        let wait = self.spread(self.config.lookup_every);
+        self.upkeep.lookup_at = Some(now.saturating_add(wait));
+    }
+
+    /// A quarter more or less, so that nodes which started at once do not stay in step.
+    fn spread(&mut self, wait: Duration) -> Duration {
+        let part = u32::try_from(self.random_below(512)).unwrap_or_default();
+        wait * 3 / 4 + wait * part / 1024
+    }
+
+    pub(super) fn keep_up(&mut self, now: Duration) {
+        let due = |at: Option<Duration>| at.is_some_and(|at| at <= now);
+        if due(self.upkeep.gossip_at) {
+            self.set_gossip(now);
+            self.gossip(now);
+        }
+        let contacts = u32::try_from(self.tables.len()).unwrap_or(u32::MAX);
+        let lost = self.upkeep.lost >= MANY.max(contacts / 10);
+        let news = self.upkeep.news >= MANY.max(u32::from(self.config.near) / 2);
+        if due(self.upkeep.lookup_at) || lost || news {
+            self.look_for_myself(now, &[]);
+        }
+    }
+
+    fn gossip(&mut self, now: Duration) {
+        if self.tables.len() == 0 {
+            let bootstrap = self.upkeep.bootstrap.clone();
+            return self.look_for_myself(now, &bootstrap);
+        }
+        let near = !self.tables.near().is_empty() && self.random_below(8) > 0;
+        let kind_of_table = if near { self.tables.near() } else { self.tables.random() };
+        let partner = (kind_of_table.len(), near);
+        let at = self.random_below(partner.0);
+        let table = if near { self.tables.near() } else { self.tables.random() };
+        if let Some(partner) = table.get(at).map(|entry| Arc::clone(&entry.contact)) {
+            self.gossip_with(now, &partner, GossipKind::Near);
+        }
+        self.sample(now);
+        self.upkeep.gossips += 1;
+        if self.upkeep.gossips == FIRST_GOSSIPS {
+            self.upkeep.lookup_at = Some(now);
+        }
+        if self.upkeep.gossips.is_multiple_of(4) {
+            self.ping_one(now);
+        }
+    }
+
+    /// Exchanges random contacts with one of them.
+    pub(super) fn sample(&mut self, now: Duration) {
+        let len = self.tables.random().len();
+        let at = self.random_below(len);
+        let random = self.tables.random().get(at).or_else(|| self.tables.near().first());
+        if let Some(partner) = random.map(|entry| Arc::clone(&entry.contact)) {
+            self.gossip_with(now, &partner, GossipKind::Random);
+        }
+    }
+
+    /// Asks one of the contacts that are never gossiped with whether it is there.
+    fn ping_one(&mut self, now: Duration) {
+        let at = self.random_below(self.tables.diverse().len());
+        if let Some(contact) = self.tables.diverse().get(at).map(|entry| Arc::clone(&entry.contact)) {
+            let task = Task::Ping { asked: contact.author() };
+            self.request(now, contact.address().clone(), task, |nonce| Message::Ping { nonce }.encode());
+        }
+    }
+
+    fn gossip_with(&mut self, now: Duration, partner: &Arc<Contact>, kind: GossipKind) {
+        let own = match kind {
+            GossipKind::Near => self.gossip_for(partner.direction(), partner.author()),
+            GossipKind::Random => self.random_gossip(partner.author()),
+        };
+        let task = Task::Gossip { kind, asked: partner.author() };
+        let gossip = |nonce| Message::Gossip { nonce, kind, descriptors: borrow(&own) }.encode();
+        self.request(now, partner.address().clone(), task, gossip);
+    }
+
+    /// Begins to look for itself, unless it does so already; from its contacts, and from members at these addresses.
+    pub(super) fn look_for_myself(&mut self, now: Duration, bootstrap: &[Address]) {
+        if self.lookups.iter().any(Lookup::is_own) {
+            return;
+        }
+        self.upkeep.lost = 0;
+        self.upkeep.news = 0;
+        if self.upkeep.lookup_at.is_some() {
+            self.set_lookup(now);
+        }
+        let id = LookupId(self.count());
+        let me = Arc::clone(&self.me);
+        let options = self.config.own_lookup;
+        let mut lookup = Lookup::new(id, Purpose::Own, options, self.space, me.direction());
+        lookup.leave_out(me.author());
+        for entry in self.tables.iter() {
+            lookup.start_from(&entry.contact);
+        }
+        self.lookups.push(lookup);
+        for address in bootstrap.iter().filter(|address| *address != me.address()) {
+            self.find(now, id, None, address.clone());
+        }
+        self.advance(now, id);
+    }
+
+    /// Asks for the fingerprints of those that may become contacts: of those who told of them, as few as possible.
+    pub(super) fn get_sketches(&mut self, now: Duration, id: LookupId) {
+        let Some(lookup) = self.lookup_mut(id) else { return };
+        let thinned = thin(lookup.known().collect());
+        let mut needed: Vec<(AuthorId, &[u16])> = thinned
+            .into_iter()
+            .filter(|entry| entry.contact.is_none())
+            .map(|entry| (entry.author, entry.tellers.as_slice()))
+            .collect();
+        let mut questions: Vec<(u16, Vec<AuthorId>)> = Vec::new();
+        let most = MAX_SKETCHES.min(LIST_BYTES / (lookup.codes.len() + 20));
+        while questions.len() < MOST_GETS {
+            let mut told = vec![0_usize; lookup.path.len()];
+            for &teller in needed.iter().flat_map(|(_, tellers)| *tellers) {
+                if let Some(count) = told.get_mut(usize::from(teller)) {
+                    *count += 1;
+                }
+            }
+            // The first of those who told of most.
+            let best = told.iter().enumerate().max_by_key(|&(at, &count)| (count, usize::MAX - at));
+            let Some((teller, _)) = best.filter(|(_, count)| **count > 0) else { break };
+            let teller = u16::try_from(teller).unwrap_or_default();
+            let mut ids = Vec::new();
+            needed.retain(|(author, tellers)| {
+                let asked = ids.len() < most && tellers.contains(&teller);
+                if asked {
+                    ids.push(*author);
+                }
+                !asked
+            });
+            questions.push((teller, ids));
+        }
+        let contact = |(teller, ids): (u16, Vec<AuthorId>)| {
+            Some((Arc::clone(lookup.path.get(usize::from(teller))?), ids))
+        };
+        let questions: Vec<(Arc<Contact>, Vec<AuthorId>)> =
+            questions.into_iter().filter_map(contact).collect();
+        for (contact, ids) in questions {
+            let task = Task::Get { lookup: id, asked: contact.author() };
+            let get = |nonce| Message::Get { nonce, ids }.encode();
+            self.wait_for(now, id, &contact.address().clone(), task, get);
+        }
+    }
+
+    fn wait_for(
+        &mut self,
+        now: Duration,
+        id: LookupId,
+        to: &Address,
+        task: Task,
+        message: impl FnOnce(u64) -> Vec<u8>,
+    ) {
+        if self.request(now, to.clone(), task, message)
+            && let Some(lookup) = self.lookup_mut(id)
+        {
+            lookup.waiting += 1;
+            lookup.requests += 1;
+        }
+    }
+
+    /// Chooses contacts among all that is known, and asks them to keep this node as well.
+    pub(super) fn choose_links(&mut self, now: Duration, id: LookupId) {
+        let me = Arc::clone(&self.me);
+        let Some(lookup) = self.lookups.iter_mut().find(|lookup| lookup.id == id) else { return };
+        lookup.phase = Phase::Linking;
+        let own = me.direction();
+        let mut candidates: Vec<Candidate<'_>> = Vec::new();
+        for entry in thin(lookup.known().collect()) {
+            let sketch = || lookup.sketches.iter().find(|(author, ..)| *author == entry.author);
+            let direction = match &entry.contact {
+                Some(contact) => Some(contact.direction()),
+                None => sketch().map(|(_, codes, scale)| Direction { codes, scale: *scale }),
+            };
+            let Some(direction) = direction else { continue };
+            candidates.push(Candidate { author: entry.author, score: own.cosine(direction), direction });
+        }
+        for entry in self.tables.random() {
+            let direction = entry.contact.direction();
+            candidates.push(Candidate { author: entry.contact.author(), score: entry.score, direction });
+        }
+        let chosen = self.tables.choose_diverse(candidates);
+        // Those that were asked have been offered this node as a near one already.
+        let near = self.tables.near().iter().map(|entry| &entry.contact);
+        let near = near.filter(|contact| !lookup.path.iter().any(|asked| asked.author() == contact.author()));
+        let mut links: Vec<(LinkKind, AuthorId, Address)> =
+            near.map(|contact| (LinkKind::Near, contact.author(), contact.address().clone())).collect();
+        for author in chosen {
+            if self.tables.links(author) {
+                continue;
+            }
+            let address = lookup
+                .known()
+                .find(|entry| entry.author == author)
+                .map(|entry| entry.address.clone())
+                .or_else(|| self.tables.get(author).map(|contact| contact.address().clone()));
+            links.extend(address.map(|address| (LinkKind::Diverse, author, address)));
+        }
+        for (kind, asked, to) in links {
+            let link =
+                |nonce| Message::Link { nonce, kind, descriptor: me.proof().unwrap_or_default() }.encode();
+            self.wait_for(now, id, &to, Task::Link { lookup: id, kind, asked }, link);
+        }
+        if self.tables.random().len() < usize::from(self.config.random) {
+            self.sample(now);
+        }
+    }
+
+    pub(super) fn settled(&mut self) {
+        let contacts = self.tables.len();
+        self.tell(Event::Settled { contacts });
+    }
+}

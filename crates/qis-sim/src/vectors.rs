@@ -1,0 +1,141 @@
+//! The fingerprints of all nodes and queries, in one place.
+
+use std::io;
+use std::path::Path;
+
+use qis_fingerprint::{Fingerprint, FingerprintError, SpaceId};
+
+use crate::Rng;
+
+/// Rows of as many signed bytes each.
+#[derive(Clone, Debug)]
+pub struct Vectors {
+    dims: usize,
+    codes: Vec<i8>,
+}
+
+/// Why a file gives no vectors.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VectorError {
+    /// It can't be read.
+    #[error("the file can't be read")]
+    Io(#[from] io::Error),
+    /// Its length is no multiple of the dimensions, or there are none.
+    #[error("{len} bytes are not rows of {dims}")]
+    Length {
+        /// How many bytes there are.
+        len: usize,
+        /// How many a row must have.
+        dims: usize,
+    },
+}
+
+impl Vectors {
+    /// Reads a file of rows without a header.
+    ///
+    /// # Errors
+    ///
+    /// [`VectorError`] when it can't be read or has no whole rows.
+    pub fn read(path: &Path, dims: usize) -> Result<Self, VectorError> {
+        let bytes = std::fs::read(path)?;
+        let len = bytes.len();
+        if dims == 0 || len == 0 || !len.is_multiple_of(dims) {
+            return Err(VectorError::Length { len, dims });
+        }
+        // The one value that is no code becomes its neighbour.
+        let code = |byte: u8| byte.cast_signed().max(-127);
+        Ok(Self { dims, codes: bytes.into_iter().map(code).collect() })
+    }
+
+    /// Synthetic rows in clusters: a centre, of which there is one for about 200 rows, and noise of like length; centres are
+    /// themselves gathered around some dozens of directions.
+    #[must_use]
+    pub fn clustered(rows: usize, dims: usize, seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let mut gauss = |scale: f64| (0..dims).map(|_| rng.gauss() * scale).collect::<Vec<f64>>();
+        let topics: Vec<Vec<f64>> = (0..24).map(|_| gauss(1.0)).collect();
+        let centres = rows / 200 + 8;
+        let add = |a: &[f64], b: Vec<f64>| a.iter().zip(b).map(|(a, b)| a + b).collect::<Vec<f64>>();
+        let centres: Vec<Vec<f64>> =
+            (0..centres).map(|at| add(&topics[at % topics.len()], gauss(1.0))).collect();
+        let mut codes = Vec::with_capacity(rows * dims);
+        let mut pick = Rng::new(seed ^ 1);
+        for _ in 0..rows {
+            let row = add(&centres[pick.below(centres.len())], gauss(1.0));
+            let largest = row.iter().fold(1e-9_f64, |most, value| most.max(value.abs()));
+            #[expect(clippy::cast_possible_truncation, reason = "a share of the largest")]
+            codes.extend(row.iter().map(|value| (value / largest * 127.0).round() as i8));
+        }
+        Self { dims, codes }
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.codes.len() / self.dims
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.codes.is_empty()
+    }
+
+    /// How many dimensions a row has.
+    #[must_use]
+    pub const fn dims(&self) -> usize {
+        self.dims
+    }
+
+    /// A row.
+    #[must_use]
+    pub fn row(&self, at: usize) -> &[i8] {
+        &self.codes[at * self.dims..(at + 1) * self.dims]
+    }
+
+    /// A row as a fingerprint of the simulation's one space.
+    ///
+    /// # Errors
+    ///
+    /// [`FingerprintError`] when it has no direction.
+    pub fn fingerprint(&self, at: usize) -> Result<Fingerprint, FingerprintError> {
+        let dims = u16::try_from(self.dims).unwrap_or(u16::MAX);
+        Fingerprint::from_codes(SpaceId::new("simulated", dims), self.row(at).to_vec())
+    }
+
+    /// The rows among `nodes` nearest to row `query` by cosine, the nearest first; `without` is left out.
+    #[must_use]
+    pub fn nearest(&self, query: usize, nodes: &[usize], k: usize, norms: &[f32]) -> Vec<(f32, usize)> {
+        let target = self.row(query);
+        let mut best: Vec<(f32, usize)> = Vec::with_capacity(2 * k + 1);
+        let mut worst = f32::MIN;
+        for &node in nodes {
+            let score = dot(target, self.row(node)) * norms[node];
+            if score > worst {
+                best.push((score, node));
+                if best.len() > 2 * k {
+                    best.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+                    best.truncate(k);
+                    worst = best[k - 1].0;
+                }
+            }
+        }
+        best.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        best.truncate(k);
+        best
+    }
+
+    /// One over the length of each row.
+    #[must_use]
+    pub fn norms(&self) -> Vec<f32> {
+        (0..self.len()).map(|at| 1.0 / dot(self.row(at), self.row(at)).sqrt()).collect()
+    }
+}
+
+fn dot(a: &[i8], b: &[i8]) -> f32 {
+    let sum: i32 = a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^24 or rounded evenly")]
+    let sum = sum as f32;
+    sum
+}
