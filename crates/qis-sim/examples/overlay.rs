@@ -25,6 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut config = OverlayConfig::default();
     config.near = byte("near", config.near);
     config.diverse = byte("diverse", config.diverse);
+    config.links = byte("links", config.links);
     config.state_bytes = whole("state", config.state_bytes);
     config.own_lookup.effort = byte("join", config.own_lookup.effort);
     config.own_lookup.k = config.own_lookup.effort;
@@ -54,10 +55,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     experiment.network().faults.loss = number("loss", 0.0);
     let truth = experiment.truth(queries);
     let measure = |experiment: &mut Experiment| -> Result<(), Box<dyn Error>> {
-        for effort in [20, 40] {
-            let mut options = LookupOptions::nearest(20).with_effort(effort);
-            options.limit = byte("limit", options.limit);
-            options.parallel = byte("parallel", options.parallel);
+        let all = argument("try").unwrap_or_else(|| "20,20,3,0,0,250/40,20,3,0,0,250".to_owned());
+        for one in all.split('/') {
+            let f: Vec<u8> = one.split(',').filter_map(|t| t.parse().ok()).collect();
+            let effort = one;
+            let mut options = LookupOptions::nearest(20).with_effort(f[0]);
+            options.limit = f[1];
+            options.parallel = f[2];
+            options.widen = f[3];
+            options.calm = f[4];
+            options.burst = f[5];
             let report = experiment.measure(Queries { count: queries, options }, &truth)?;
             println!(
                 "b={effort} recall {:.4} worst5 {:.3} rpcs {:.1} rounds {:.2} p99 {} skew {:.4}/{:.4}={:.2} join {:.1} msgs {:.0} B (most {}) state {}",

@@ -162,7 +162,7 @@ impl Experiment {
         for some in ids.chunks(4096) {
             for &id in some {
                 if self.network.is_alive(id) {
-                    self.network.with(id, |overlay, now| overlay.refresh(now));
+                    self.network.with(id, qis_route::overlay::Overlay::refresh);
                 }
             }
             let until = self.network.now() + Duration::from_secs(20);
@@ -210,8 +210,11 @@ impl Experiment {
         let (mut requests, mut next) = (0_u64, 0);
         let mut deliveries = vec![0_u32; self.rows.len()];
         let served_before: Vec<u64> = (0..self.rows.len()).map(|at| self.stats(at).served).collect();
+        let live = (0..self.rows.len())
+            .filter(|&at| self.network.is_alive(NodeId(u32::try_from(at).unwrap_or(u32::MAX))))
+            .count();
         while recalls.len() < count {
-            while next < count && pending.len() < CONCURRENT {
+            while next < count && pending.len() < CONCURRENT.min(live.div_ceil(2)) {
                 let mut id = NodeId(0);
                 for _ in 0..1000 {
                     id = NodeId(u32::try_from(self.rng.below(self.rows.len())).unwrap_or(u32::MAX));
@@ -233,7 +236,7 @@ impl Experiment {
             let own = self.rows[node.0 as usize];
             let exact: Vec<(f32, usize)> =
                 truth[query].iter().copied().filter(|(_, row)| *row != own).take(k).collect();
-            let least = exact.last().map_or(f32::MIN, |(score, _)| *score * (1.0 - TIE));
+            let least = exact.last().map_or(f32::MIN, |(score, _)| *score - score.abs() * TIE);
             let mut hits = 0;
             for (_, contact) in &found.nearest {
                 let Some(at) = self.network.node_at(contact.address()) else { continue };

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use qis_packet::NetworkId;
+use qis_packet::{AuthorId, NetworkId};
 use qis_route::overlay::{Contact, Open, Refusal, Registry};
 
 /// Verifies each descriptor once a process, and shares it among all nodes.
@@ -14,13 +14,15 @@ pub struct SharedRegistry {
     network: NetworkId,
     /// By the key, which a descriptor begins with. Looked up, never iterated.
     known: Mutex<HashMap<[u8; 32], Arc<Contact>>>,
+    /// The same without proof, by author.
+    bare: Mutex<HashMap<AuthorId, Arc<Contact>>>,
 }
 
 impl SharedRegistry {
     /// An empty one.
     #[must_use]
     pub fn new(network: NetworkId) -> Self {
-        Self { network, known: Mutex::default() }
+        Self { network, known: Mutex::default(), bare: Mutex::default() }
     }
 }
 
@@ -41,6 +43,16 @@ impl Registry for SharedRegistry {
     }
 
     fn without_proof(&self, contact: &Arc<Contact>) -> Arc<Contact> {
-        Arc::clone(contact)
+        if contact.proof().is_none() {
+            return Arc::clone(contact);
+        }
+        let mut bare = self.bare.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = bare.get(&contact.author()).filter(|known| known.order() == contact.order());
+        if let Some(known) = known {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(contact.without_proof());
+        bare.insert(contact.author(), Arc::clone(&new));
+        new
     }
 }

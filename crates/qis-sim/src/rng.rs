@@ -1,6 +1,6 @@
 //! Random numbers from a seed.
 
-/// SplitMix64: the same numbers for the same seed, for nothing that must not be guessed.
+/// `SplitMix64`: the same numbers for the same seed, for nothing that must not be guessed.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 

@@ -63,7 +63,7 @@ impl Overlay {
             }
         };
         let target = if let Some(asker) = &contact {
-            asker.contact.direction()
+            asker.contact.direction()?
         } else {
             let Some(scale) = metric::scale(codes) else {
                 self.stats.refuse(Refusal::Malformed);
@@ -106,7 +106,7 @@ impl Overlay {
 
     fn near_hints(&self, target: Direction<'_>) -> Vec<(f32, &std::sync::Arc<super::Contact>)> {
         let near = self.tables.near().iter().take(BUSY_HINTS);
-        near.map(|entry| (target.cosine(entry.contact.direction()), &entry.contact)).collect()
+        near.map(|entry| (entry.contact.cosine(target), &entry.contact)).collect()
     }
 
     fn answer_link(&mut self, nonce: u64, kind: LinkKind, descriptor: &[u8]) -> Option<Vec<u8>> {
@@ -124,7 +124,8 @@ impl Overlay {
     fn answer_get(&self, nonce: u64, ids: &[AuthorId]) -> Vec<u8> {
         let each = HINT_OVERHEAD + self.dims();
         let known = ids.iter().filter_map(|id| self.tables.get(*id)).take(LIST_BYTES / each);
-        let sketches = known.map(|contact| Sketch { author: contact.author(), codes: contact.codes() });
+        let known: Vec<_> = known.map(|contact| (contact.author(), contact.codes())).collect();
+        let sketches = known.iter().map(|(author, codes)| Sketch { author: *author, codes });
         Message::Sketches { nonce, sketches: sketches.collect() }.encode()
     }
 
@@ -133,7 +134,7 @@ impl Overlay {
         let sender = self.learn(descriptors.first()?).ok()?;
         self.revive(sender.contact.author());
         let own = match kind {
-            GossipKind::Near => self.gossip_for(sender.contact.direction(), sender.contact.author()),
+            GossipKind::Near => self.gossip_for(sender.contact.direction()?, sender.contact.author()),
             GossipKind::Random => self.random_gossip(sender.contact.author()),
         };
         let answer = Message::Gossiped { nonce, kind, descriptors: borrow(&own) }.encode();

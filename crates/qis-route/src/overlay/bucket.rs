@@ -49,6 +49,9 @@ fn full(rate: &Rate) -> f32 {
 }
 
 impl Buckets {
+    /// What it takes once it is used.
+    pub(super) const MOST_BYTES: usize = SHARED * size_of::<Bucket>();
+
     pub(super) const fn new(rate: Rate, secret: u64) -> Self {
         Self { rate, secret, buckets: Vec::new() }
     }

@@ -15,8 +15,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 pub struct OverlayConfig {
     /// Contacts that are the most similar ones to this node: 4 to 64, 8 by default. They are kept with their proofs, to be passed on.
     pub near: u8,
-    /// Contacts that lead elsewhere, after pruning: 8 to 128. A quarter more are taken in before they are pruned again.
+    /// Contacts that lead elsewhere, after pruning: 8 to 200, 116 by default. A tenth more are taken in before they are pruned again.
     pub diverse: u8,
+    /// How many of them a node chooses and asks when it has looked for itself, 8 to 128, 92 by default; the others ask it. It is what most
+    /// of the requests of a join are.
+    pub links: u8,
     /// Contacts from anywhere, that hold the network together: 2 to 32, 8 by default.
     pub random: u8,
     /// How much nearer to a kept contact than to this node, in squared distance, another one must be to be left out by it: 1 to 4,
@@ -60,6 +63,12 @@ pub struct LookupOptions {
     pub limit: u8,
     /// Round trips at most, 60 by default.
     pub rounds: u8,
+    /// widen
+    pub widen: u8,
+    /// calm
+    pub calm: u8,
+    /// burst
+    pub burst: u8,
 }
 
 impl LookupOptions {
@@ -95,7 +104,7 @@ impl LookupOptions {
 
 impl Default for LookupOptions {
     fn default() -> Self {
-        Self { k: 20, effort: 20, parallel: 3, limit: 20, rounds: 60 }
+        Self { k: 20, effort: 20, parallel: 3, limit: 20, rounds: 60, widen: 0, calm: 0, burst: 250 }
     }
 }
 
@@ -112,8 +121,10 @@ impl OverlayConfig {
         self.own_lookup.validate()?;
         if !(4..=64).contains(&self.near) {
             refuse("near", "must be 4 to 64")
-        } else if !(8..=128).contains(&self.diverse) {
-            refuse("diverse", "must be 8 to 128")
+        } else if !(8..=200).contains(&self.diverse) {
+            refuse("diverse", "must be 8 to 200")
+        } else if !(8..=128).contains(&self.links) {
+            refuse("links", "must be 8 to 128")
         } else if !(2..=32).contains(&self.random) {
             refuse("random", "must be 2 to 32")
         } else if !(1.0..=4.0).contains(&self.prune) {
@@ -148,11 +159,21 @@ impl Default for OverlayConfig {
     fn default() -> Self {
         Self {
             near: 8,
-            diverse: 84,
+            diverse: 116,
+            links: 92,
             random: 8,
             prune: 1.44,
             state_bytes: 64 * 1024,
-            own_lookup: LookupOptions { k: 32, effort: 32, parallel: 4, limit: 24, rounds: 60 },
+            own_lookup: LookupOptions {
+                k: 32,
+                effort: 32,
+                parallel: 4,
+                limit: 24,
+                rounds: 60,
+                widen: 0,
+                calm: 0,
+                burst: 250,
+            },
             retries: 2,
             answer_timeout: Duration::from_secs(1),
             gossip_every: Duration::from_secs(60),
@@ -179,7 +200,7 @@ mod tests {
         };
         assert_eq!(OverlayConfig::default().validate(), Ok(()));
         assert_eq!(refused(|c| c.near = 0), "near");
-        assert_eq!(refused(|c| c.diverse = 129), "diverse");
+        assert_eq!(refused(|c| c.diverse = 201), "diverse");
         assert_eq!(refused(|c| c.prune = f32::NAN), "prune");
         assert_eq!(refused(|c| c.own_lookup.effort = 3), "effort");
         assert_eq!(refused(|c| c.own_lookup.limit = 41), "limit");

@@ -15,6 +15,9 @@ const BURIED: Duration = Duration::from_secs(600);
 /// How many of them are remembered, the latest.
 const MOST_DEAD: usize = 32;
 
+/// What they take; a list that grows to it by doubling.
+pub(super) const MOST_DEAD_BYTES: usize = MOST_DEAD.next_power_of_two() * size_of::<(AuthorId, Duration)>();
+
 impl Overlay {
     /// Reads, verifies and scores a descriptor. A newer one of a contact takes its place.
     pub(super) fn learn(&mut self, bytes: &[u8]) -> Result<Scored, Refusal> {
@@ -53,7 +56,8 @@ impl Overlay {
     }
 
     pub(super) fn scored(&self, contact: Arc<Contact>) -> Scored {
-        Scored { score: self.me.direction().cosine(contact.direction()), contact }
+        let score = self.me.direction().map_or(-1.0, |me| contact.cosine(me));
+        Scored { score, contact }
     }
 
     /// Puts it among the nearest if it is one of them; what falls out for it may lead elsewhere.

@@ -1,5 +1,6 @@
 //! What a node says of itself, signed.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -53,9 +54,20 @@ pub struct Contact {
     /// Where the codes of the fingerprint are in the data.
     codes_at: u16,
     dims: u16,
-    has_proof: bool,
+    form: Form,
     /// The descriptor as it was signed, or the codes only.
     data: Box<[u8]>,
+}
+
+/// What is kept of a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// All of it.
+    Signed,
+    /// The codes of the fingerprint.
+    Codes,
+    /// The codes in six bits each.
+    Packed,
 }
 
 /// Decides who is admitted to a network, beyond having a key.
@@ -115,7 +127,7 @@ impl Registry for Verifier {
     }
 
     fn without_proof(&self, contact: &Arc<Contact>) -> Arc<Contact> {
-        if contact.has_proof { Arc::new(contact.without_proof()) } else { Arc::clone(contact) }
+        if contact.proof().is_some() { Arc::new(contact.without_proof()) } else { Arc::clone(contact) }
     }
 }
 
@@ -219,7 +231,7 @@ impl Contact {
             scale,
             codes_at: u16::try_from(codes_at).map_err(|_| Refusal::Malformed)?,
             dims: u16::try_from(body.codes.len()).map_err(|_| Refusal::Malformed)?,
-            has_proof: true,
+            form: Form::Signed,
             data: bytes.into(),
         })
     }
@@ -232,18 +244,25 @@ impl Contact {
         Some((SpaceId::from_bytes(body.space), body.codes.len()))
     }
 
-    /// The same node without what proves it to others.
+    /// The same node without what proves it to others, and its fingerprint in six bits a dimension where that is precise enough: the
+    /// cosine then errs by some thousandths.
     #[must_use]
     pub fn without_proof(&self) -> Self {
+        let codes = self.codes();
+        let packed = metric::pack(&codes).and_then(|packed| {
+            let scale = metric::scale(&metric::unpack(&packed, codes.len()))?;
+            Some((Form::Packed, scale, packed))
+        });
+        let (form, scale, data) = packed.unwrap_or_else(|| (Form::Codes, self.scale, codes.to_vec()));
         Self {
             author: self.author,
             order: self.order,
             address: self.address.clone(),
-            scale: self.scale,
+            scale,
             codes_at: 0,
             dims: self.dims,
-            has_proof: false,
-            data: self.codes().into(),
+            form,
+            data: data.into(),
         }
     }
 
@@ -268,24 +287,61 @@ impl Contact {
     /// Its descriptor as it was signed, while it is kept.
     #[must_use]
     pub fn proof(&self) -> Option<&[u8]> {
-        self.has_proof.then_some(&self.data)
+        (self.form == Form::Signed).then_some(&self.data)
     }
 
     /// The codes of its fingerprint, in two's complement.
     #[must_use]
-    pub fn codes(&self) -> &[u8] {
-        let from = usize::from(self.codes_at);
-        self.data.get(from..from + usize::from(self.dims)).unwrap_or_default()
+    pub fn codes(&self) -> Cow<'_, [u8]> {
+        match self.plain_codes() {
+            Some(codes) => codes.into(),
+            None => metric::unpack(&self.data, self.dims.into()).into(),
+        }
     }
 
-    pub(super) fn direction(&self) -> Direction<'_> {
-        Direction { codes: self.codes(), scale: self.scale }
+    /// Of how many dimensions its fingerprint is.
+    #[must_use]
+    pub fn dims(&self) -> usize {
+        self.dims.into()
+    }
+
+    fn plain_codes(&self) -> Option<&[u8]> {
+        let from = usize::from(self.codes_at);
+        let plain = self.data.get(from..from + usize::from(self.dims)).unwrap_or_default();
+        (self.form != Form::Packed).then_some(plain)
+    }
+
+    /// Its fingerprint, unless that is packed.
+    pub(super) fn direction(&self) -> Option<Direction<'_>> {
+        self.plain_codes().map(|codes| self.direction_of(codes))
+    }
+
+    /// Its fingerprint, of these codes of it.
+    pub(super) const fn direction_of<'a>(&self, codes: &'a [u8]) -> Direction<'a> {
+        Direction { codes, scale: self.scale }
+    }
+
+    /// How similar it is.
+    pub(super) fn cosine(&self, target: Direction<'_>) -> f32 {
+        if let Some(codes) = self.plain_codes() {
+            return target.cosine(self.direction_of(codes));
+        }
+        let mut buffer = [0; MAX_OVERLAY_DIMS];
+        let codes = buffer.get_mut(..self.dims()).unwrap_or_default();
+        metric::unpack_into(&self.data, codes);
+        target.cosine(self.direction_of(codes))
     }
 
     /// How many bytes of memory it takes, with its proof or without, the counts and lengths of pointers included.
     pub(super) fn bytes(&self, with_proof: bool) -> usize {
         let counts = 2 * size_of::<usize>();
-        let data = if with_proof { self.data.len() } else { usize::from(self.dims) };
+        let data = if with_proof || self.form != Form::Signed {
+            self.data.len()
+        } else if metric::is_packable(&self.codes()) {
+            metric::packed_len(self.dims())
+        } else {
+            self.dims()
+        };
         counts + size_of::<Self>() + counts + self.address.as_str().len() + data
     }
 }
@@ -330,7 +386,7 @@ mod tests {
             );
             let contact = Contact::verify(&bytes, network(), &Open).unwrap();
             assert_eq!((contact.author(), contact.address().as_str()), (identity.author(), "a:1"));
-            assert_eq!(contact.codes(), [3, 252, 0]);
+            assert_eq!(*contact.codes(), [3, 252, 0]);
             assert_eq!(contact.proof(), Some(&bytes[..]));
             let bare = contact.without_proof();
             assert_eq!((bare.codes(), bare.proof()), (contact.codes(), None));

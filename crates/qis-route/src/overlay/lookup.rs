@@ -39,6 +39,8 @@ pub(super) struct Entry {
     /// Places in `path` of those who told of it; kept by look-ups for oneself only.
     pub(super) tellers: Vec<u16>,
     state: State,
+    /// In which round it was heard of.
+    round: u32,
 }
 
 /// What a look-up is for.
@@ -80,7 +82,8 @@ pub(super) struct Lookup {
     pub(super) waiting: usize,
     pub(super) requests: u32,
     pub(super) rounds: u32,
-    burst: bool,
+    /// The round in which it arrived.
+    arrived: Option<u32>,
     best_before: f32,
     /// Fingerprints that were fetched.
     pub(super) sketches: Vec<(AuthorId, Vec<u8>, Scale)>,
@@ -110,7 +113,7 @@ impl Lookup {
             waiting: 0,
             requests: 0,
             rounds: 0,
-            burst: false,
+            arrived: None,
             best_before: -2.0,
             sketches: Vec::new(),
             committed: Vec::new(),
@@ -133,13 +136,21 @@ impl Lookup {
     /// Adds a contact of this node's.
     pub(super) fn start_from(&mut self, contact: &Arc<Contact>) {
         if self.seen.insert(contact.author()) {
-            let score = self.target().cosine(contact.direction());
+            let score = contact.cosine(self.target());
             self.push(contact.author(), contact.address().clone(), score, Some(Arc::clone(contact)));
         }
     }
 
     fn push(&mut self, author: AuthorId, address: Address, score: f32, contact: Option<Arc<Contact>>) {
-        self.pool.push(Entry { author, address, score, contact, tellers: Vec::new(), state: State::Unasked });
+        self.pool.push(Entry {
+            author,
+            address,
+            score,
+            contact,
+            tellers: Vec::new(),
+            state: State::Unasked,
+            round: self.rounds,
+        });
     }
 
     /// Takes in a node of which somebody told; `teller` is the place of who did in the path. `false` when its address is none.
@@ -166,7 +177,7 @@ impl Lookup {
         {
             self.failed(asked);
         }
-        let score = self.target().cosine(contact.direction());
+        let score = contact.cosine(self.target());
         let place = u16::try_from(self.path.len()).ok();
         if let Some(entry) = self.pool.iter_mut().find(|entry| entry.author == author) {
             entry.state = State::Answered;
@@ -200,15 +211,18 @@ impl Lookup {
         // On the way it pays to wait for what the best few say. Once the best one has been asked and knows none better, all
         // that is left is around here, and asking for it one after the other would only take longer.
         let arrived = self.pool.iter().find(live).is_some_and(|entry| entry.state == State::Answered);
-        if self.rounds > 0 && arrived && best <= self.best_before + ROUNDING {
-            self.burst = true;
+        if self.rounds > 0 && arrived && best <= self.best_before + ROUNDING && self.arrived.is_none() {
+            self.arrived = Some(self.rounds);
         }
         self.best_before = best;
         if self.rounds >= u32::from(self.options.rounds) {
             return Vec::new();
         }
-        let most = if self.burst { usize::MAX } else { usize::from(self.options.parallel) };
-        let effort = usize::from(self.options.effort);
+        let most = match self.arrived {
+            Some(_) => usize::from(self.options.burst),
+            None => usize::from(self.options.parallel),
+        };
+        let effort = self.effort();
         let top = self.pool.iter_mut().filter(|entry| entry.state != State::Failed).take(effort);
         let mut asked = Vec::new();
         for entry in top.filter(|entry| entry.state == State::Unasked).take(most) {
@@ -219,6 +233,18 @@ impl Lookup {
             self.rounds += 1;
         }
         asked
+    }
+
+    /// How many of the most similar ones must have been asked by now.
+    fn effort(&self) -> usize {
+        let effort = usize::from(self.options.effort);
+        let Some(arrived) = self.arrived else { return effort };
+        let k = usize::from(self.options.k);
+        let top = self.pool.iter().filter(|entry| entry.state != State::Failed).take(k);
+        // Where much is heard of only after arriving, there is more to hear of.
+        let late = top.filter(|entry| entry.round > arrived).count();
+        let late = late.saturating_sub(usize::from(self.options.calm));
+        effort + (late * usize::from(self.options.widen) / 4).min(effort)
     }
 
     /// The nodes found that have answered, the most similar first.

@@ -8,6 +8,7 @@ use qis_fingerprint::{Fingerprint, SpaceId};
 use qis_packet::{AuthorId, Frame, FrameKind, MAX_PACKET_BYTES};
 
 use super::bucket::{Bucket, Buckets};
+use super::contacts::MOST_DEAD_BYTES;
 use super::descriptor::{Contact, Registry};
 use super::lookup::{Lookup, Purpose};
 use super::message::Message;
@@ -87,8 +88,10 @@ impl Overlay {
             Contact::claimed_space(descriptor).ok_or(OverlayError::Descriptor(Refusal::Malformed))?;
         let me = registry.admit(descriptor).map_err(OverlayError::Descriptor)?;
         let mut nonces = Nonces::new(seed);
+        let used =
+            size_of::<Self>() - size_of::<Tables>() + me.bytes(true) + Buckets::MOST_BYTES + MOST_DEAD_BYTES;
         Ok(Self {
-            tables: Tables::new(&config),
+            tables: Tables::new(&config, used),
             peers: Buckets::new(config.peer_rate, nonces.next()),
             finds: Bucket::new(&config.find_rate),
             config,
@@ -270,7 +273,7 @@ impl Overlay {
     }
 
     pub(super) fn dims(&self) -> usize {
-        self.me.codes().len()
+        self.me.dims()
     }
 
     pub(super) fn count(&mut self) -> u64 {

@@ -35,6 +35,66 @@ impl Direction<'_> {
     }
 }
 
+/// Six bits leave a code in steps of four: too coarse for codes that use little of their range.
+const LEAST_LARGEST: u8 = 64;
+
+/// How many codes share the bytes of one place.
+const LANES: usize = 4;
+
+pub(super) fn is_packable(codes: &[u8]) -> bool {
+    codes.len().is_multiple_of(LANES)
+        && codes.iter().any(|code| code.cast_signed().unsigned_abs() >= LEAST_LARGEST)
+}
+
+pub(super) const fn packed_len(dims: usize) -> usize {
+    dims / LANES * 3
+}
+
+/// Codes in six bits each, where that is precise enough: the upper four bits of each, two codes a byte, then the lower two, four codes a
+/// byte. Codes that share bytes are a quarter of the dimensions apart, so that they are unpacked in vectors.
+pub(super) fn pack(codes: &[u8]) -> Option<Vec<u8>> {
+    if !is_packable(codes) {
+        return None;
+    }
+    let quarter = codes.len() / LANES;
+    // Rounded to the nearest step, as 0 to 63.
+    let six = |at: usize| {
+        let code = codes.get(at).map_or(0, |code| i16::from(code.cast_signed()));
+        u8::try_from(((code + 2) >> 2).clamp(-31, 31) + 32).unwrap_or_default()
+    };
+    let upper = |a: usize, b: usize| six(a) >> 2 | (six(b) >> 2) << 4;
+    let first = (0..quarter).map(|at| upper(at, at + quarter));
+    let second = (2 * quarter..3 * quarter).map(|at| upper(at, at + quarter));
+    let lower = (0..quarter)
+        .map(|at| (0..LANES).fold(0, |byte, lane| byte | (six(at + lane * quarter) & 3) << (2 * lane)));
+    Some(first.chain(second).chain(lower).collect())
+}
+
+pub(super) fn unpack(packed: &[u8], dims: usize) -> Vec<u8> {
+    let mut codes = vec![0; dims];
+    unpack_into(packed, &mut codes);
+    codes
+}
+
+/// The codes, in two's complement.
+pub(super) fn unpack_into(packed: &[u8], codes: &mut [u8]) {
+    let quarter = codes.len() / LANES;
+    let (Some((first, rest)), Some((low, high))) =
+        (packed.split_at_checked(quarter), codes.split_at_mut_checked(2 * quarter))
+    else {
+        return;
+    };
+    let Some((second, lower)) = rest.split_at_checked(quarter) else { return };
+    let code = |upper: u8, lower: u8| ((upper & 15) << 4 | (lower & 3) << 2).wrapping_sub(128);
+    for (half, upper, shift) in [(low, first, 0), (high, second, 4)] {
+        let Some((a, b)) = half.split_at_mut_checked(quarter) else { return };
+        for (((a, b), upper), lower) in a.iter_mut().zip(b).zip(upper).zip(lower) {
+            *a = code(*upper, lower >> shift);
+            *b = code(upper >> 4, lower >> (shift + 2));
+        }
+    }
+}
+
 /// Exact: 1024 * 127^2 fits an i32. Lanes of 16 that the compiler makes vectors of.
 fn dot(a: &[u8], b: &[u8]) -> i32 {
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<32>(), b.as_chunks::<32>());
@@ -73,6 +133,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn packed_codes_are_the_nearest_steps(quarters in 1..100_usize, seed in proptest::collection::vec(-127_i8..=127, 400)) {
+            let mut codes: Vec<u8> = seed.iter().map(|code| code.cast_unsigned()).take(4 * quarters).collect();
+            codes[0] = 100;
+            let packed = pack(&codes).unwrap();
+            prop_assert_eq!(packed.len(), packed_len(codes.len()));
+            for (code, back) in codes.iter().zip(unpack(&packed, codes.len())) {
+                let (code, back) = (i16::from(code.cast_signed()), i16::from(back.cast_signed()));
+                prop_assert!((code - back).abs() <= if code.abs() > 124 { 3 } else { 2 }, "{code} {back}");
+            }
+        }
+
         #[test]
         fn it_is_the_cosine_of_fingerprints(pairs in proptest::collection::vec((-127_i8..=127, -127_i8..=127), 1..200)) {
             let (a, b): (Vec<i8>, Vec<i8>) = pairs.into_iter().unzip();

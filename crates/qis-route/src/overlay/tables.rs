@@ -15,6 +15,9 @@ const COVER: usize = 5;
 const NEAREST_CANDIDATES: usize = 72;
 const FARTHER_CANDIDATES: usize = 40;
 
+/// A table is pruned when it has a part more than its target, one in so many: the fewer, the less work and the fewer contacts.
+const OVERFLOW: usize = 10;
+
 /// A contact and its similarity to this node, computed from its own descriptor.
 #[derive(Clone, Debug)]
 pub(super) struct Scored {
@@ -36,6 +39,7 @@ pub(super) struct Tables {
     near_most: usize,
     diverse_target: usize,
     random_most: usize,
+    links: usize,
     prune: f32,
     budget: usize,
     /// The most similar first.
@@ -48,13 +52,15 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    pub(super) fn new(config: &OverlayConfig) -> Self {
+    /// `used` are bytes of the budget that something else takes.
+    pub(super) fn new(config: &OverlayConfig, used: usize) -> Self {
         Self {
             near_most: config.near.into(),
             diverse_target: config.diverse.into(),
             random_most: config.random.into(),
+            links: config.links.into(),
             prune: config.prune,
-            budget: config.state_bytes,
+            budget: config.state_bytes.saturating_sub(used),
             near: Vec::new(),
             diverse: Vec::new(),
             diverse_bytes: 0,
@@ -135,7 +141,7 @@ impl Tables {
         let entry = Scored { contact: registry.without_proof(&new.contact), score: new.score };
         self.diverse_bytes += entry_bytes(&entry, false);
         self.diverse.push(entry);
-        if self.diverse.len() > self.diverse_target + self.diverse_target / 4 {
+        if self.diverse.len() > self.diverse_target + self.diverse_target / OVERFLOW {
             self.prune_diverse(self.diverse_target);
         }
         self.keep_within_budget();
@@ -203,7 +209,7 @@ impl Tables {
     /// The known contacts most similar to a fingerprint, the most similar first, no author twice.
     pub(super) fn best(&self, target: Direction<'_>, limit: usize) -> Vec<(f32, &Arc<Contact>)> {
         let mut scored: Vec<(f32, &Arc<Contact>)> =
-            self.iter().map(|entry| (target.cosine(entry.contact.direction()), &entry.contact)).collect();
+            self.iter().map(|entry| (entry.contact.cosine(target), &entry.contact)).collect();
         // An author is at most twice here.
         let enough = limit.saturating_mul(2);
         if scored.len() > enough {
@@ -221,12 +227,12 @@ impl Tables {
         candidates
             .retain(|candidate| !self.near.iter().any(|entry| entry.contact.author() == candidate.author));
         let cover = self.cover();
-        let order = prune(&mut candidates, cover, self.prune, self.diverse_target);
+        let order = prune(&mut candidates, cover, self.prune, self.links);
         // The farthest known fill the gaps.
         let filler = candidates.iter().rev().map(|candidate| candidate.author);
         let mut chosen = order;
         for author in filler {
-            if chosen.len() >= self.diverse_target {
+            if chosen.len() >= self.links {
                 break;
             }
             if !chosen.contains(&author) {
@@ -236,17 +242,18 @@ impl Tables {
         chosen
     }
 
+    /// Near contacts are not packed.
     fn cover(&self) -> Vec<Direction<'_>> {
         let step = (self.near.len() / COVER).max(1);
-        self.near.iter().step_by(step).map(|entry| entry.contact.direction()).collect()
+        self.near.iter().step_by(step).filter_map(|entry| entry.contact.direction()).collect()
     }
 
     fn keep_within_budget(&mut self) {
         if self.bytes() <= self.budget {
             return;
         }
-        // Down to room for an eighth of the table, so that it is not pruned at each addition.
-        let target = self.diverse.len().saturating_sub(1 + self.diverse_target / 8);
+        // Down to some room, so that it is not pruned at each addition.
+        let target = self.diverse.len().saturating_sub(1 + self.diverse_target / OVERFLOW);
         self.prune_diverse(target);
         while self.bytes() > self.budget
             && let Some(entry) = self.diverse.pop()
@@ -259,12 +266,14 @@ impl Tables {
 
     fn prune_diverse(&mut self, target: usize) {
         let all = std::mem::take(&mut self.diverse);
+        let codes: Vec<Vec<u8>> = all.iter().map(|entry| entry.contact.codes().into_owned()).collect();
         let mut candidates: Vec<Candidate<'_>> = all
             .iter()
-            .map(|entry| Candidate {
+            .zip(&codes)
+            .map(|(entry, codes)| Candidate {
                 author: entry.contact.author(),
                 score: entry.score,
-                direction: entry.contact.direction(),
+                direction: entry.contact.direction_of(codes),
             })
             .collect();
         let mut chosen = prune(&mut candidates, self.cover(), self.prune, target);
@@ -353,7 +362,7 @@ mod tests {
     fn scored(seed: u8, x: i8, y: i8, address: usize) -> Scored {
         let me = contact(255, &[100, 0], 1, 0);
         let contact = contact(seed, &[x, y], address, 0);
-        Scored { score: me.direction().cosine(contact.direction()), contact }
+        Scored { score: contact.cosine(me.direction().unwrap()), contact }
     }
 
     fn config() -> OverlayConfig {
@@ -362,7 +371,7 @@ mod tests {
 
     #[test]
     fn near_keeps_the_nearest_and_gives_back_what_falls_out() {
-        let mut tables = Tables::new(&config());
+        let mut tables = Tables::new(&config(), 0);
         for (seed, y) in [(1, 50), (2, 10), (3, 40), (4, 30)] {
             assert!(tables.offer_near(&scored(seed, 100, y, 1)).unwrap().is_none());
         }
@@ -374,14 +383,14 @@ mod tests {
 
     #[test]
     fn pruning_keeps_one_of_each_direction() {
-        let tables = Tables::new(&config());
+        let tables = Tables::new(&config(), 0);
         let all: Vec<Scored> = [(1, 0, 90), (2, 1, 90), (3, 2, 90), (4, 0, -90)]
             .map(|(seed, x, y)| scored(seed, x, y, 1))
             .into();
         let candidates = all.iter().map(|entry| Candidate {
             author: entry.contact.author(),
             score: entry.score,
-            direction: entry.contact.direction(),
+            direction: entry.contact.direction().unwrap(),
         });
         let mut candidates: Vec<_> = candidates.collect();
         let chosen = prune(&mut candidates, tables.cover(), 1.44, 8);
@@ -400,7 +409,7 @@ mod tests {
 
     #[test]
     fn a_newer_descriptor_replaces_and_moves() {
-        let mut tables = Tables::new(&config());
+        let mut tables = Tables::new(&config(), 0);
         let registry = verifier();
         tables.add_diverse(&scored(1, 100, 1, 1), &registry).unwrap();
         tables.add_random(scored(1, 100, 1, 1)).unwrap();
@@ -419,7 +428,7 @@ mod tests {
             offers in proptest::collection::vec((0..60_u8, 1..255_usize, 0..4_u8), 1..60),
         ) {
             let config = OverlayConfig { state_bytes: 6000, ..config() };
-            let mut tables = Tables::new(&config);
+            let mut tables = Tables::new(&config, 0);
             let registry = verifier();
             for (seed, address, how) in offers {
                 let new = scored(seed, 100, (seed * 2) as i8, address);
@@ -429,12 +438,12 @@ mod tests {
                     2 => drop(tables.add_random(new)),
                     _ => drop(tables.update(&new, &registry)),
                 }
-                prop_assert!(tables.near.len() <= 4 && tables.diverse.len() <= 10 && tables.random.len() <= 2);
+                prop_assert!(tables.near.len() <= 4 && tables.diverse.len() <= 9 && tables.random.len() <= 2);
                 prop_assert!(tables.bytes() <= 6000, "{}", tables.bytes());
                 let diverse: usize = tables.diverse.iter().map(|entry| entry_bytes(entry, false)).sum();
                 prop_assert_eq!(tables.diverse_bytes, diverse);
                 prop_assert!(tables.near.is_sorted_by(|a, b| a.score >= b.score));
-                let best = tables.best(scored(99, 1, 1, 1).contact.direction(), 5);
+                let best = tables.best(scored(99, 1, 1, 1).contact.direction().unwrap(), 5);
                 prop_assert!(best.len() <= 5 && best.is_sorted_by(|a, b| a.0 >= b.0));
                 let mut authors: Vec<_> = best.iter().map(|(_, contact)| contact.author()).collect();
                 authors.sort_unstable();

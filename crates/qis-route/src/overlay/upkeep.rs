@@ -1,5 +1,6 @@
 //! Joining, and keeping the contacts good.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,7 +84,12 @@ impl Overlay {
         let contacts = u32::try_from(self.tables.len()).unwrap_or(u32::MAX);
         let lost = self.upkeep.lost >= MANY.max(contacts / 10);
         let news = self.upkeep.news >= MANY.max(u32::from(self.config.near) / 2);
-        if due(self.upkeep.lookup_at) || lost || news {
+        let turn = due(self.upkeep.lookup_at);
+        if turn {
+            // Also where one is under way already, or the time would stay due.
+            self.set_lookup(now);
+        }
+        if turn || lost || news {
             self.look_for_myself(now, &[]);
         }
     }
@@ -132,7 +138,10 @@ impl Overlay {
 
     fn gossip_with(&mut self, now: Duration, partner: &Arc<Contact>, kind: GossipKind) {
         let own = match kind {
-            GossipKind::Near => self.gossip_for(partner.direction(), partner.author()),
+            GossipKind::Near => {
+                let codes = partner.codes();
+                self.gossip_for(partner.direction_of(&codes), partner.author())
+            }
             GossipKind::Random => self.random_gossip(partner.author()),
         };
         let task = Task::Gossip { kind, asked: partner.author() };
@@ -153,7 +162,8 @@ impl Overlay {
         let id = LookupId(self.count());
         let me = Arc::clone(&self.me);
         let options = self.config.own_lookup;
-        let mut lookup = Lookup::new(id, Purpose::Own, options, self.space, me.direction());
+        let Some(own) = me.direction() else { return };
+        let mut lookup = Lookup::new(id, Purpose::Own, options, self.space, own);
         lookup.leave_out(me.author());
         for entry in self.tables.iter() {
             lookup.start_from(&entry.contact);
@@ -230,19 +240,22 @@ impl Overlay {
         let me = Arc::clone(&self.me);
         let Some(lookup) = self.lookups.iter_mut().find(|lookup| lookup.id == id) else { return };
         lookup.phase = Phase::Linking;
-        let own = me.direction();
+        let Some(own) = me.direction() else { return };
         let mut candidates: Vec<Candidate<'_>> = Vec::new();
-        for entry in thin(lookup.known().collect()) {
+        let entries = thin(lookup.known().collect());
+        let known: Vec<Option<Cow<'_, [u8]>>> =
+            entries.iter().map(|entry| entry.contact.as_ref().map(|contact| contact.codes())).collect();
+        for (entry, codes) in entries.iter().zip(&known) {
             let sketch = || lookup.sketches.iter().find(|(author, ..)| *author == entry.author);
             let direction = match &entry.contact {
-                Some(contact) => Some(contact.direction()),
+                Some(contact) => codes.as_ref().map(|codes| contact.direction_of(codes)),
                 None => sketch().map(|(_, codes, scale)| Direction { codes, scale: *scale }),
             };
             let Some(direction) = direction else { continue };
             candidates.push(Candidate { author: entry.author, score: own.cosine(direction), direction });
         }
         for entry in self.tables.random() {
-            let direction = entry.contact.direction();
+            let Some(direction) = entry.contact.direction() else { continue };
             candidates.push(Candidate { author: entry.contact.author(), score: entry.score, direction });
         }
         let chosen = self.tables.choose_diverse(candidates);

@@ -1,0 +1,126 @@
+//! The overlay of some dozens of nodes: joining, crashing, healing, and lying about nothing.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+use std::time::Duration;
+
+use qis_route::overlay::{Event, LookupOptions, OverlayConfig, Refusal};
+use qis_sim::{Experiment, Network, NodeId, Queries, Report, Vectors};
+
+const DIMS: usize = 32;
+
+fn config() -> OverlayConfig {
+    OverlayConfig { gossip_every: Duration::from_secs(10), ..OverlayConfig::default() }
+}
+
+fn experiment(nodes: usize, seed: u64) -> Experiment {
+    let vectors = Vectors::clustered(nodes + 20, DIMS, seed);
+    let mut experiment = Experiment::new(vectors, nodes, 20, config(), seed).unwrap();
+    experiment.join_all(|_| {});
+    experiment
+}
+
+fn recall(experiment: &mut Experiment) -> Report {
+    let truth = experiment.truth(20);
+    let queries = Queries { count: 20, options: LookupOptions::nearest(20) };
+    experiment.measure(queries, &truth).unwrap()
+}
+
+#[test]
+fn fifty_nodes_find_each_other() {
+    let report = recall(&mut experiment(50, 1));
+    assert_eq!(report.queries, 20);
+    assert!(report.recall > 0.995, "{report:?}");
+    assert!(report.state_bytes_most <= 64 * 1024 && report.rounds_p99 <= 5, "{report:?}");
+}
+
+#[test]
+fn one_two_and_three_nodes_find_all_the_others() {
+    for nodes in 1..=3 {
+        let report = recall(&mut experiment(nodes, 2));
+        assert_eq!(report.queries, 20, "a look-up ends even where nobody is");
+        let expected = if nodes == 1 { 0.0 } else { 1.0 };
+        assert!((report.recall - expected).abs() < 1e-9, "{nodes}: {report:?}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let run = |seed| {
+        let mut experiment = experiment(30, seed);
+        let report = format!("{:?}", recall(&mut experiment));
+        let network = experiment.network();
+        (report, network.frames, network.bytes, network.now())
+    };
+    assert_eq!(run(3), run(3));
+    assert_ne!(run(3), run(4));
+}
+
+#[test]
+fn half_of_the_nodes_crash_and_the_others_heal() {
+    let mut experiment = experiment(60, 5);
+    experiment.crash(0.5);
+    let before = recall(&mut experiment);
+    assert!(before.recall > 0.9, "{before:?}");
+    let until = experiment.network().now() + Duration::from_secs(300);
+    experiment.network().run_until(until);
+    let healed = recall(&mut experiment);
+    assert!(healed.recall > 0.995, "{healed:?}");
+    assert!(healed.rounds < before.rounds + 1.0, "dead contacts were dropped: {before:?} {healed:?}");
+}
+
+#[test]
+fn loss_repetition_and_reordering_are_borne() {
+    let vectors = Vectors::clustered(60, DIMS, 6);
+    let mut experiment = Experiment::new(vectors, 40, 20, config(), 6).unwrap();
+    experiment.network().faults.loss = 0.1;
+    experiment.network().faults.duplication = 0.2;
+    experiment.join_all(|_| {});
+    let report = recall(&mut experiment);
+    assert!(report.recall > 0.95, "{report:?}");
+    assert!(experiment.refused(Refusal::Unasked) > 0, "second answers are refused");
+}
+
+#[test]
+fn a_packet_reaches_exactly_the_nearest_or_also_those_on_the_way() {
+    let vectors = Vectors::clustered(41, DIMS, 7);
+    for exactly in [false, true] {
+        let mut network = Network::new(7);
+        let ids: Vec<NodeId> = (0..40).map(|row| network.add(&vectors, row, &config()).unwrap()).collect();
+        for (at, &id) in ids.iter().enumerate() {
+            network.start(id, &ids[..at.min(1)]);
+            let until = network.now() + Duration::from_secs(5);
+            network.run_until(until);
+        }
+        let target = vectors.fingerprint(40).unwrap();
+        let options = LookupOptions::nearest(5);
+        let packet = b"packet".to_vec();
+        let deliver = |overlay: &mut qis_route::overlay::Overlay, now| {
+            overlay.deliver(now, &target, packet.clone(), options, exactly).unwrap()
+        };
+        network.with(ids[3], deliver);
+        let (mut got, mut found) = (Vec::new(), None);
+        let until = network.now() + Duration::from_secs(5);
+        while let Some((id, event)) = network.next_event(until) {
+            match event {
+                Event::Packet { packet, .. } => {
+                    assert_eq!(packet, b"packet");
+                    got.push(id);
+                }
+                Event::Found { found: what, .. } => found = Some(what),
+                _ => {}
+            }
+        }
+        let found = found.unwrap();
+        assert_eq!(found.nearest.len(), 5);
+        let mut reached: Vec<NodeId> =
+            found.reached.iter().map(|contact| network.node_at(contact.address()).unwrap()).collect();
+        got.sort_unstable();
+        reached.sort_unstable();
+        assert_eq!(got, reached, "who has it is who is said to");
+        for (_, contact) in &found.nearest {
+            assert!(reached.contains(&network.node_at(contact.address()).unwrap()));
+        }
+        assert_eq!(reached.len() == 5, exactly);
+    }
+}
