@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => Vectors::clustered(nodes + queries, dims, 7),
     };
     let mut config = OverlayConfig::default();
+    // Nodes that join by the thousand are no flood here.
     config.near = byte("near", config.near);
     config.diverse = byte("diverse", config.diverse);
     config.links = byte("links", config.links);
@@ -55,16 +56,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     experiment.network().faults.loss = number("loss", 0.0);
     let truth = experiment.truth(queries);
     let measure = |experiment: &mut Experiment| -> Result<(), Box<dyn Error>> {
-        let all = argument("try").unwrap_or_else(|| "20,20,3,0,0,250/40,20,3,0,0,250".to_owned());
-        for one in all.split('/') {
-            let f: Vec<u8> = one.split(',').filter_map(|t| t.parse().ok()).collect();
-            let effort = one;
-            let mut options = LookupOptions::nearest(20).with_effort(f[0]);
-            options.limit = f[1];
-            options.parallel = f[2];
-            options.widen = f[3];
-            options.calm = f[4];
-            options.burst = f[5];
+        for effort in [20, 40] {
+            let mut options = LookupOptions::nearest(20).with_effort(effort);
+            options.limit = byte("limit", options.limit);
+            options.parallel = byte("parallel", options.parallel);
             let report = experiment.measure(Queries { count: queries, options }, &truth)?;
             println!(
                 "b={effort} recall {:.4} worst5 {:.3} rpcs {:.1} rounds {:.2} p99 {} skew {:.4}/{:.4}={:.2} join {:.1} msgs {:.0} B (most {}) state {}",

@@ -55,7 +55,7 @@ pub struct LookupOptions {
     /// How many of the most similar nodes are wanted, 1 to 200, 20 by default.
     pub k: u8,
     /// How many of the most similar ones known must have been asked before it is over, `k` to 250; 20 by default, 40 for what is important
-    /// or in doubtful networks. Finds more, and costs as many requests.
+    /// or in doubtful networks. Finds more, and costs as many requests. A search that keeps hearing of similar ones late asks up to `k` more.
     pub effort: u8,
     /// How many are asked at a time on the way there, 1 to 16, 3 by default.
     pub parallel: u8,
@@ -63,12 +63,6 @@ pub struct LookupOptions {
     pub limit: u8,
     /// Round trips at most, 60 by default.
     pub rounds: u8,
-    /// widen
-    pub widen: u8,
-    /// calm
-    pub calm: u8,
-    /// burst
-    pub burst: u8,
 }
 
 impl LookupOptions {
@@ -104,7 +98,7 @@ impl LookupOptions {
 
 impl Default for LookupOptions {
     fn default() -> Self {
-        Self { k: 20, effort: 20, parallel: 3, limit: 20, rounds: 60, widen: 0, calm: 0, burst: 250 }
+        Self { k: 20, effort: 20, parallel: 3, limit: 20, rounds: 60 }
     }
 }
 
@@ -164,16 +158,7 @@ impl Default for OverlayConfig {
             random: 8,
             prune: 1.44,
             state_bytes: 64 * 1024,
-            own_lookup: LookupOptions {
-                k: 32,
-                effort: 32,
-                parallel: 4,
-                limit: 24,
-                rounds: 60,
-                widen: 0,
-                calm: 0,
-                burst: 250,
-            },
+            own_lookup: LookupOptions { k: 32, effort: 32, parallel: 4, limit: 24, rounds: 60 },
             retries: 2,
             answer_timeout: Duration::from_secs(1),
             gossip_every: Duration::from_secs(60),

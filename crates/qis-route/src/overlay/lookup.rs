@@ -20,6 +20,9 @@ const ROUNDING: f32 = 1e-4;
 /// How many of those who told of a node are remembered, to be asked about it.
 const TELLERS: usize = 6;
 
+/// So many of the nearest are heard of only around the target in an easy search; each one more is worth asking one more.
+const CALM: usize = 3;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Unasked,
@@ -218,10 +221,7 @@ impl Lookup {
         if self.rounds >= u32::from(self.options.rounds) {
             return Vec::new();
         }
-        let most = match self.arrived {
-            Some(_) => usize::from(self.options.burst),
-            None => usize::from(self.options.parallel),
-        };
+        let most = if self.arrived.is_some() { usize::MAX } else { usize::from(self.options.parallel) };
         let effort = self.effort();
         let top = self.pool.iter_mut().filter(|entry| entry.state != State::Failed).take(effort);
         let mut asked = Vec::new();
@@ -241,10 +241,9 @@ impl Lookup {
         let Some(arrived) = self.arrived else { return effort };
         let k = usize::from(self.options.k);
         let top = self.pool.iter().filter(|entry| entry.state != State::Failed).take(k);
-        // Where much is heard of only after arriving, there is more to hear of.
+        // Where much is heard of only after arriving, there is more to hear of: a hard target gets more effort, an easy one none.
         let late = top.filter(|entry| entry.round > arrived).count();
-        let late = late.saturating_sub(usize::from(self.options.calm));
-        effort + (late * usize::from(self.options.widen) / 4).min(effort)
+        effort + if self.is_own() { 0 } else { late.saturating_sub(CALM) }
     }
 
     /// The nodes found that have answered, the most similar first.

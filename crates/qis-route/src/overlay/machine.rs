@@ -298,3 +298,173 @@ impl Overlay {
         self.outputs.push_back(Output::Event(event));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::descriptor::{Open, Statement, Verifier};
+    use super::super::message::{GossipKind, Hint, LinkKind, Subject};
+    use super::*;
+    use crate::proto::Rate;
+    use proptest::prelude::*;
+    use qis_packet::{Identity, NetworkId, Order};
+
+    const ZERO: Duration = Duration::ZERO;
+
+    fn descriptor(seed: u8, y: i8, sequence: u32, space: &str, network: &str) -> Vec<u8> {
+        let statement = Statement {
+            address: format!("node-{seed}").parse().unwrap(),
+            fingerprint: Fingerprint::from_codes(SpaceId::new(space, 2), vec![100, y]).unwrap(),
+            order: Order { incarnation: 1, sequence },
+            credential: Vec::new(),
+        };
+        statement.sign(&Identity::from_seed([seed; 32]), NetworkId::new(network)).unwrap()
+    }
+
+    fn good(seed: u8, sequence: u32) -> Vec<u8> {
+        descriptor(seed, seed.cast_signed(), sequence, "a", "net")
+    }
+
+    fn overlay(config: OverlayConfig) -> Overlay {
+        let registry = Verifier { network: NetworkId::new("net"), admission: Arc::new(Open) };
+        Overlay::new(config, &good(1, 5), Arc::new(registry), [1; 32]).unwrap()
+    }
+
+    fn peer() -> Address {
+        "node-2".parse().unwrap()
+    }
+
+    fn hand(overlay: &mut Overlay, message: &Message<'_>) {
+        overlay.receive_frame(ZERO, &peer(), &message.encode());
+    }
+
+    fn sent(overlay: &mut Overlay) -> Vec<Vec<u8>> {
+        let frames = std::iter::from_fn(|| overlay.poll_output());
+        frames
+            .filter_map(|output| if let Output::Send { frame, .. } = output { Some(frame) } else { None })
+            .collect()
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_descriptor_is_counted_and_not_answered() {
+        let mut overlay = overlay(OverlayConfig::default());
+        let link = |descriptor: &[u8], overlay: &mut Overlay| {
+            hand(overlay, &Message::Link { nonce: 1, kind: LinkKind::Near, descriptor });
+            sent(overlay).len()
+        };
+        assert_eq!(link(&good(2, 7), &mut overlay), 1);
+        assert_eq!(link(&good(2, 6), &mut overlay), 0);
+        assert_eq!(link(&good(1, 9), &mut overlay), 0);
+        assert_eq!(link(&descriptor(3, 1, 0, "b", "net"), &mut overlay), 0);
+        assert_eq!(link(&descriptor(3, 1, 0, "a", "other"), &mut overlay), 0);
+        assert_eq!(link(b"nothing", &mut overlay), 0);
+        for (refusal, count) in [
+            (Refusal::Stale, 1),
+            (Refusal::Own, 1),
+            (Refusal::WrongSpace, 1),
+            (Refusal::Signature, 1),
+            (Refusal::Malformed, 1),
+        ] {
+            assert_eq!(overlay.stats().refused(refusal), count, "{refusal}");
+        }
+        assert_eq!(overlay.contacts(), (1, 0, 0));
+        assert_eq!(link(&good(2, 8), &mut overlay), 1, "a newer one takes its place");
+        assert_eq!(overlay.contacts(), (1, 0, 0));
+    }
+
+    #[test]
+    fn a_query_of_another_space_is_not_answered() {
+        let mut overlay = overlay(OverlayConfig::default());
+        let space = SpaceId::new("b", 2);
+        let subject = Subject::Fingerprint { space, codes: &[1, 2] };
+        hand(&mut overlay, &Message::Find { nonce: 1, limit: 5, subject, packet: b"" });
+        let subject = Subject::Fingerprint { space: SpaceId::new("a", 2), codes: &[0, 0] };
+        hand(&mut overlay, &Message::Find { nonce: 1, limit: 5, subject, packet: b"" });
+        assert!(sent(&mut overlay).is_empty());
+        assert_eq!(overlay.stats().refused(Refusal::WrongSpace), 1);
+        assert_eq!(overlay.stats().refused(Refusal::Malformed), 1);
+    }
+
+    #[test]
+    fn answers_to_nothing_and_of_another_kind_are_refused() {
+        let mut overlay = overlay(OverlayConfig::default());
+        hand(&mut overlay, &Message::Pong { nonce: 3 });
+        assert_eq!(overlay.stats().refused(Refusal::Unasked), 1);
+        overlay.start(ZERO, &[peer()]);
+        let asked = sent(&mut overlay);
+        let nonce = u64::from_le_bytes(asked[0][2..10].try_into().unwrap());
+        hand(&mut overlay, &Message::Pong { nonce });
+        hand(&mut overlay, &Message::Pong { nonce });
+        assert_eq!(overlay.stats().refused(Refusal::Mismatch), 1);
+        assert_eq!(overlay.stats().refused(Refusal::Unasked), 2);
+    }
+
+    #[test]
+    fn who_answers_for_another_is_taken_for_what_it_is() {
+        let mut overlay = overlay(OverlayConfig::default());
+        overlay.start(ZERO, &[peer()]);
+        let nonce_of = |frame: &[u8]| u64::from_le_bytes(frame[2..10].try_into().unwrap());
+        let nonce = nonce_of(&sent(&mut overlay)[0]);
+        // The bootstrap says that author 9 is at an address, where author 3 answers.
+        let author = Identity::from_seed([9; 32]).author();
+        let hints = vec![Hint { author, address: "node-3", score: 1.0 }];
+        hand(&mut overlay, &Message::Found { nonce, descriptor: &good(2, 0), hints });
+        let nonce = nonce_of(&sent(&mut overlay)[0]);
+        hand(&mut overlay, &Message::Found { nonce, descriptor: &good(3, 0), hints: vec![] });
+        assert_eq!(overlay.stats().refused(Refusal::Mismatch), 1);
+        assert!(overlay.tables.get(author).is_none());
+        assert_eq!(overlay.contacts().0, 2);
+    }
+
+    #[test]
+    fn floods_are_dropped_and_too_many_questions_answered_as_busy() {
+        let config = OverlayConfig {
+            peer_rate: Rate { per_second: 1.0, burst: 20 },
+            find_rate: Rate { per_second: 1.0, burst: 5 },
+            ..OverlayConfig::default()
+        };
+        let mut overlay = overlay(config);
+        hand(&mut overlay, &Message::Link { nonce: 1, kind: LinkKind::Near, descriptor: &good(2, 7) });
+        sent(&mut overlay);
+        let subject = Subject::Fingerprint { space: SpaceId::new("a", 2), codes: &[1, 2] };
+        for _ in 0..30 {
+            hand(&mut overlay, &Message::Find { nonce: 1, limit: 5, subject, packet: b"packet" });
+        }
+        let frames = sent(&mut overlay);
+        let busy = |frame: &&Vec<u8>| matches!(Message::decode(&frame[1..]), Some(Message::Busy { hints, .. }) if hints.len() == 1);
+        assert_eq!((frames.len(), frames.iter().filter(busy).count()), (19, 14));
+        assert_eq!(overlay.stats().served, 5);
+    }
+
+    #[test]
+    fn gossip_of_more_than_the_caps_keeps_the_caps() {
+        let mut overlay = overlay(OverlayConfig::default());
+        for round in 0..5_u8 {
+            let descriptors: Vec<Vec<u8>> = (0..24).map(|at| good(2 + round * 24 + at, 0)).collect();
+            for kind in [GossipKind::Near, GossipKind::Random] {
+                let descriptors = descriptors.iter().map(Vec::as_slice).collect();
+                hand(&mut overlay, &Message::Gossip { nonce: 1, kind, descriptors });
+            }
+        }
+        let (near, diverse, random) = overlay.contacts();
+        assert!(near == 8 && random == 8 && diverse <= 127);
+        assert!(overlay.state_bytes() <= 64 * 1024);
+        let newer = descriptor(1, -90, 6, "a", "net");
+        overlay.set_descriptor(ZERO, &newer).unwrap();
+        assert_eq!(overlay.set_descriptor(ZERO, &newer), Err(OverlayError::Descriptor(Refusal::Stale)));
+        assert!(overlay.contacts().0 == 8);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_borne(bodies in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..80), 0..20)) {
+            let mut overlay = overlay(OverlayConfig::default());
+            overlay.start(ZERO, &[peer()]);
+            for (at, body) in bodies.iter().enumerate() {
+                let now = Duration::from_secs(at as u64);
+                overlay.receive(now, &peer(), body);
+                overlay.handle_timeout(now);
+            }
+            prop_assert_eq!(overlay.contacts(), (0, 0, 0));
+        }
+    }
+}
