@@ -23,6 +23,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let trellis = encode(&[0.5, -1.25, 3.0, 0.0, 7.5, -2.0, 0.125, 0.0], 16, 0)?;
     write("codec", "trellis", &[&[trellis.mode().code(), 8, 0][..], trellis.bytes()].concat())?;
 
+    // A frame each: how it is completed, its length, its tag, and room for a nonce.
+    let overlay = |how: u8, tag: u8| [how, if how & 4 != 0 { 10 } else { 9 }, tag, 0, 0, 0, 0, 0, 0, 0, 0];
+    write("overlay", "ping", &overlay(0, 9))?;
+    write("overlay", "found", &overlay(1 | 2, 1))?;
+    write("overlay", "link", &[&overlay(2 | 4, 3)[..], &[0]].concat())?;
+    write("overlay", "found-then-look-up", &[overlay(1 | 2, 1), overlay(8, 9)].concat())?;
+
     let seal = |trailer| Seal {
         identity: &IDENTITIES[1],
         network: network(),

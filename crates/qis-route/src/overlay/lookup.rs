@@ -23,6 +23,10 @@ const TELLERS: usize = 6;
 /// So many of the nearest are heard of only around the target in an easy search; each one more is worth asking one more.
 const CALM: usize = 3;
 
+/// By how much a score in somebody's word may be too low: six bits a dimension err by some thousandths. Asking those within it costs one
+/// request at 1,000 nodes, and finds four fifths of what is missed without.
+const SLACK: f32 = 0.002;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Unasked,
@@ -223,7 +227,14 @@ impl Lookup {
         }
         let most = if self.arrived.is_some() { usize::MAX } else { usize::from(self.options.parallel) };
         let effort = self.effort();
-        let top = self.pool.iter_mut().filter(|entry| entry.state != State::Failed).take(effort);
+        // Others know most nodes in six bits a dimension: one that is hardly below the last of those to ask may be above it.
+        let slack = if self.arrived.is_some() && !self.is_own() { SLACK } else { 0.0 };
+        let least =
+            self.pool.iter().filter(live).nth(effort.saturating_sub(1)).map_or(-2.0, |entry| entry.score);
+        let live = self.pool.iter_mut().filter(|entry| entry.state != State::Failed).enumerate();
+        let top = live
+            .take_while(|(at, entry)| *at < effort || entry.score > least - slack)
+            .map(|(_, entry)| entry);
         let mut asked = Vec::new();
         for entry in top.filter(|entry| entry.state == State::Unasked).take(most) {
             entry.state = State::Asking;
