@@ -38,7 +38,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     config.find_rate.burst = 100_000;
     let mut experiment = Experiment::new(vectors, nodes, queries, config, whole("seed", 1) as u64)?;
     let clock = Instant::now();
-    experiment.join_all(|_| {});
+    if argument("snapshot").is_some() {
+        experiment.build_snapshot(5, |_| {});
+    } else {
+        experiment.join_all(|_| {});
+    }
     println!(
         "joined {nodes} in {:.1} s, {:.0} s of virtual time, {} frames",
         clock.elapsed().as_secs_f64(),

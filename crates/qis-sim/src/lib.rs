@@ -7,6 +7,7 @@ mod measure;
 mod network;
 mod registry;
 mod rng;
+mod snapshot;
 mod vectors;
 
 pub use measure::{Experiment, Load, Queries, Report};

@@ -1,11 +1,12 @@
 //! How well look-ups find, and what they cost.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use qis_route::overlay::{Event, LookupOptions, OverlayConfig, OverlayError, OverlayStats, Refusal};
+use qis_route::overlay::{Contact, Event, LookupOptions, OverlayConfig, OverlayError, OverlayStats, Refusal};
 
-use crate::{Network, NodeId, Rng, Vectors};
+use crate::{Network, NodeId, Rng, Vectors, snapshot};
 
 /// Look-ups under way at once.
 const CONCURRENT: usize = 200;
@@ -153,6 +154,26 @@ impl Experiment {
                 }
             }
         }
+    }
+
+    /// Gives all nodes the contacts that joining would have given them, without the messages of the joins: for sizes at which these are
+    /// too many to simulate.
+    ///
+    /// Recall is the same to some thousandths; what a join costs is not measured.
+    pub fn build_snapshot(&mut self, seed: u64, progress: impl Fn(usize)) {
+        let contacts = snapshot::build(&self.vectors, &self.norms, &self.rows, &self.config, seed, &progress);
+        let known: Vec<Arc<Contact>> =
+            self.ids().map(|id| Arc::clone(self.network.overlay(id).me())).collect();
+        for (id, own) in self.ids().zip(contacts) {
+            let contact = |&id: &u32| Arc::clone(&known[id as usize]);
+            let near = own.near.iter().chain(&own.diverse).map(|link| contact(&link.id)).collect::<Vec<_>>();
+            let random = own.random.iter().map(contact).collect::<Vec<_>>();
+            self.network.with(id, |overlay, _| overlay.restore(&near, &random));
+        }
+    }
+
+    fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..u32::try_from(self.rows.len()).unwrap_or(u32::MAX)).map(NodeId)
     }
 
     /// Lets each node look for itself once, some thousand at a time.

@@ -41,21 +41,29 @@ impl Default for Faults {
 
 #[derive(Debug)]
 enum Happening {
-    Frame { from: u32, frame: Vec<u8> },
+    Frame(Vec<u8>),
     Wake,
 }
 
+/// Something that happens to a node, in the order of time, then of who caused it, then of when it did.
 #[derive(Debug)]
 struct Scheduled {
     at: Duration,
-    sequence: u64,
+    from: u32,
+    count: u64,
     node: u32,
     what: Happening,
 }
 
+impl Scheduled {
+    const fn key(&self) -> (Duration, u32, u64) {
+        (self.at, self.from, self.count)
+    }
+}
+
 impl PartialEq for Scheduled {
     fn eq(&self, other: &Self) -> bool {
-        (self.at, self.sequence) == (other.at, other.sequence)
+        self.key() == other.key()
     }
 }
 impl Eq for Scheduled {}
@@ -66,56 +74,84 @@ impl PartialOrd for Scheduled {
 }
 impl Ord for Scheduled {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.sequence).cmp(&(other.at, other.sequence))
+        self.key().cmp(&other.key())
     }
 }
 
 #[derive(Debug)]
 struct Node {
     overlay: Overlay,
-    address: Address,
     alive: bool,
     /// When it is going to be woken.
     wake: Option<Duration>,
+    /// Decides what befalls its frames, so that nodes can run side by side.
+    rng: Rng,
+    /// What it has caused so far.
+    count: u64,
 }
 
-/// Nodes, and a queue of what happens to them, ordered by time and then by when it was caused.
+/// What some nodes did, to be put together in the order of the nodes.
+#[derive(Debug, Default)]
+struct Done {
+    scheduled: Vec<Scheduled>,
+    events: Vec<(Duration, NodeId, Event)>,
+    frames: u64,
+    bytes: u64,
+}
+
+/// Nodes, and a queue of what happens to them.
+///
+/// No frame arrives sooner than [`Faults::latency`] after it was sent, so nothing that happens within this time of each other on two nodes has to
+/// do with each other. Such a span is handed to all processors at once, a part of the nodes each, and what comes of it does not depend on
+/// how many there are.
 #[derive(Debug)]
 pub struct Network {
     nodes: Vec<Node>,
+    /// Where each is.
+    addresses: Vec<Address>,
     queue: BinaryHeap<Reverse<Scheduled>>,
     now: Duration,
-    sequence: u64,
     rng: Rng,
     /// What befalls frames from now on.
     pub faults: Faults,
     events: VecDeque<(NodeId, Event)>,
     registry: Arc<SharedRegistry>,
     network: NetworkId,
+    threads: usize,
     /// Frames that were sent, those lost included.
     pub frames: u64,
     /// Their bytes.
     pub bytes: u64,
 }
 
+/// Fewer happenings than this in a span are not worth waking another processor for.
+const WORTH_A_THREAD: usize = 128;
+
 impl Network {
-    /// A network without nodes.
+    /// A network without nodes, of as many threads as there are processors.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let network = NetworkId::new("simulated");
         Self {
             nodes: Vec::new(),
+            addresses: Vec::new(),
             queue: BinaryHeap::new(),
             now: Duration::ZERO,
-            sequence: 0,
             rng: Rng::new(seed),
             faults: Faults::default(),
             events: VecDeque::new(),
             registry: Arc::new(SharedRegistry::new(network)),
             network,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
             frames: 0,
             bytes: 0,
         }
+    }
+
+    /// The same of so many threads; the outcome is the same, too.
+    #[must_use]
+    pub fn with_threads(self, threads: usize) -> Self {
+        Self { threads: threads.max(1), ..self }
     }
 
     /// Adds a node whose situation is a row of the vectors. It does nothing before [`start`](Self::start).
@@ -136,10 +172,7 @@ impl Network {
             part.copy_from_slice(&own.next().to_le_bytes());
         }
         let identity = Identity::from_seed(seed);
-        let [a, b, c, d] = id.to_be_bytes();
-        let Ok(address) = format!("10.{}.{b}.{c}:{}", a, 7000 + u32::from(d)).parse::<Address>() else {
-            return Err(OverlayError::WrongSpace);
-        };
+        let address: Address = address(id).parse().map_err(|_| OverlayError::WrongSpace)?;
         let fingerprint = vectors.fingerprint(row).map_err(|_| OverlayError::WrongSpace)?;
         let statement = Statement {
             address: address.clone(),
@@ -149,7 +182,9 @@ impl Network {
         };
         let descriptor = statement.sign(&identity, self.network).map_err(|_| OverlayError::WrongSpace)?;
         let overlay = Overlay::new(config.clone(), &descriptor, self.registry.clone(), seed)?;
-        self.nodes.push(Node { overlay, address, alive: true, wake: None });
+        let rng = Rng::new(own.next());
+        self.addresses.push(address);
+        self.nodes.push(Node { overlay, alive: true, wake: None, rng, count: 0 });
         Ok(NodeId(id))
     }
 
@@ -186,18 +221,13 @@ impl Network {
     /// The node at an address.
     #[must_use]
     pub fn node_at(&self, address: &Address) -> Option<NodeId> {
-        let (ip, port) = address.as_str().split_once(':')?;
-        let mut parts = ip.split('.').skip(1).map(|part| part.parse::<u8>().ok());
-        let (a, b, c) = (parts.next()??, parts.next()??, parts.next()??);
-        let d = u8::try_from(port.parse::<u32>().ok()?.checked_sub(7000)?).ok()?;
-        let id = u32::from_be_bytes([a, b, c, d]);
-        ((id as usize) < self.nodes.len()).then_some(NodeId(id))
+        node_at(&self.addresses, address).map(NodeId)
     }
 
     /// Starts a node, which joins the network of the others.
     pub fn start(&mut self, node: NodeId, bootstrap: &[NodeId]) {
         let addresses: Vec<Address> =
-            bootstrap.iter().map(|id| self.nodes[id.0 as usize].address.clone()).collect();
+            bootstrap.iter().map(|id| self.addresses[id.0 as usize].clone()).collect();
         self.with(node, |overlay, now| overlay.start(now, &addresses));
     }
 
@@ -209,8 +239,13 @@ impl Network {
     /// Does something with a node, and takes out what it wants done.
     pub fn with<T>(&mut self, node: NodeId, act: impl FnOnce(&mut Overlay, Duration) -> T) -> T {
         let now = self.now;
-        let result = act(&mut self.nodes[node.0 as usize].overlay, now);
-        self.take_outputs(node.0);
+        let mut done = Done::default();
+        let state = &mut self.nodes[node.0 as usize];
+        let result = act(&mut state.overlay, now);
+        let around = Around { addresses: &self.addresses, faults: &self.faults };
+        state.take_outputs(node, now, around, &mut done);
+        state.set_wake(node, now, &mut done);
+        self.put_together([done]);
         result
     }
 
@@ -224,7 +259,7 @@ impl Network {
                 self.now = self.now.max(until);
                 return None;
             }
-            self.step();
+            self.step(until);
         }
     }
 
@@ -233,69 +268,180 @@ impl Network {
         while self.next_event(until).is_some() {}
     }
 
-    fn step(&mut self) {
-        let Some(Reverse(Scheduled { at, node, what, .. })) = self.queue.pop() else { return };
-        self.now = at;
-        let index = node as usize;
-        if !self.nodes[index].alive {
-            return;
+    /// Lets happen what happens within the least time a frame takes.
+    fn step(&mut self, until: Duration) {
+        let Some(Reverse(first)) = self.queue.peek() else { return };
+        // Both ends included.
+        let last = (first.at + self.faults.latency.saturating_sub(Duration::from_nanos(1))).min(until);
+        let mut span = Vec::new();
+        while let Some(Reverse(next)) = self.queue.peek()
+            && next.at <= last
+        {
+            span.extend(self.queue.pop().map(|Reverse(next)| next));
         }
-        match what {
-            Happening::Frame { from, frame } => {
-                let from = self.nodes[from as usize].address.clone();
-                self.nodes[index].overlay.receive_frame(at, &from, &frame);
-            }
-            Happening::Wake => {
-                let state = &mut self.nodes[index];
-                if state.wake == Some(at) {
-                    state.wake = None;
+        // Stable, so that what happens to a node stays in order.
+        span.sort_by_key(|one| one.node);
+        let threads = if span.len() < WORTH_A_THREAD { 1 } else { self.threads };
+        let around = Around { addresses: &self.addresses, faults: &self.faults };
+        let done = std::thread::scope(|scope| {
+            let mut handles = Vec::new();
+            let (mut nodes, mut offset) = (self.nodes.as_mut_slice(), 0);
+            for left in (1..=threads).rev() {
+                let mut len = span.len() / left;
+                // What happens to one node stays together.
+                while len > 0 && len < span.len() && span[len].node == span[len - 1].node {
+                    len += 1;
                 }
-                if state.overlay.next_timeout().is_some_and(|due| due <= at) {
-                    state.overlay.handle_timeout(at);
+                let rest = span.split_off(len);
+                let some = std::mem::replace(&mut span, rest);
+                let end = some.last().map_or(offset, |last| last.node as usize + 1);
+                let (mine, others) = std::mem::take(&mut nodes).split_at_mut(end - offset);
+                let first = offset;
+                (nodes, offset) = (others, end);
+                if left == 1 {
+                    let done = run_some(mine, first, some, last, around);
+                    let before = handles
+                        .drain(..)
+                        .filter_map(|handle: std::thread::ScopedJoinHandle<'_, Done>| handle.join().ok());
+                    return before.chain([done]).collect::<Vec<_>>();
                 }
+                handles.push(scope.spawn(move || run_some(mine, first, some, last, around)));
             }
-        }
-        self.take_outputs(node);
+            Vec::new()
+        });
+        self.now = last;
+        self.put_together(done);
     }
 
-    fn take_outputs(&mut self, node: u32) {
-        while let Some(output) = self.nodes[node as usize].overlay.poll_output() {
+    fn put_together(&mut self, done: impl IntoIterator<Item = Done>) {
+        let mut events = Vec::new();
+        for some in done {
+            self.frames += some.frames;
+            self.bytes += some.bytes;
+            for mut one in some.scheduled {
+                one.at = one.at.max(self.now);
+                self.queue.push(Reverse(one));
+            }
+            events.extend(some.events);
+        }
+        events.sort_by_key(|(at, node, _)| (*at, *node));
+        self.events.extend(events.into_iter().map(|(_, node, event)| (node, event)));
+    }
+}
+
+/// What nodes that run side by side share.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    addresses: &'a [Address],
+    faults: &'a Faults,
+}
+
+/// Lets happen to some nodes, the first of which is number `first`, what is scheduled for them, and what becomes of it until `last`.
+fn run_some(
+    nodes: &mut [Node],
+    first: usize,
+    span: Vec<Scheduled>,
+    last: Duration,
+    around: Around<'_>,
+) -> Done {
+    let mut done = Done::default();
+    let mut span = span.into_iter().peekable();
+    while let Some(&Scheduled { node, .. }) = span.peek() {
+        let (id, state) = (NodeId(node), &mut nodes[node as usize - first]);
+        while let Some(next) = span.next_if(|next| next.node == node) {
+            if state.alive {
+                state.run_until(id, next.at, around, &mut done);
+                state.happen(id, next, around, &mut done);
+            }
+        }
+        if state.alive {
+            state.run_until(id, last, around, &mut done);
+            state.set_wake(id, last, &mut done);
+        }
+    }
+    done
+}
+
+impl Node {
+    /// Does what comes due until then.
+    fn run_until(&mut self, id: NodeId, until: Duration, around: Around<'_>, done: &mut Done) {
+        while let Some(due) = self.overlay.next_timeout().filter(|due| *due <= until) {
+            self.overlay.handle_timeout(due);
+            self.take_outputs(id, due, around, done);
+        }
+    }
+
+    fn happen(&mut self, id: NodeId, next: Scheduled, around: Around<'_>, done: &mut Done) {
+        match next.what {
+            Happening::Frame(frame) => {
+                let from = &around.addresses[next.from as usize];
+                self.overlay.receive_frame(next.at, from, &frame);
+                self.take_outputs(id, next.at, around, done);
+            }
+            // What was due has been done.
+            Happening::Wake => self.wake = self.wake.filter(|wake| *wake > next.at),
+        }
+    }
+
+    fn take_outputs(&mut self, id: NodeId, now: Duration, around: Around<'_>, done: &mut Done) {
+        while let Some(output) = self.overlay.poll_output() {
             match output {
-                Output::Send { to, frame } => self.send(node, &to, frame),
-                Output::Event(event) => self.events.push_back((NodeId(node), event)),
+                Output::Send { to, frame } => self.send(id, now, &to, frame, around, done),
+                Output::Event(event) => done.events.push((now, id, event)),
                 _ => {}
             }
         }
-        let state = &mut self.nodes[node as usize];
-        if let Some(due) = state.overlay.next_timeout()
-            && state.wake.is_none_or(|wake| due < wake)
+    }
+
+    fn send(
+        &mut self,
+        id: NodeId,
+        now: Duration,
+        to: &Address,
+        frame: Vec<u8>,
+        around: Around<'_>,
+        done: &mut Done,
+    ) {
+        done.frames += 1;
+        done.bytes += frame.len() as u64;
+        let Some(node) = node_at(around.addresses, to) else { return };
+        let faults = around.faults;
+        let twice = faults.duplication > 0.0 && self.rng.chance(faults.duplication);
+        for frame in twice.then(|| frame.clone()).into_iter().chain([frame]) {
+            if faults.loss > 0.0 && self.rng.chance(faults.loss) {
+                continue;
+            }
+            let at = now + faults.latency + faults.jitter.mul_f64(self.rng.unit());
+            self.schedule(id, at, node, Happening::Frame(frame), done);
+        }
+    }
+
+    /// Sees to it that it is woken when it next wants to be.
+    fn set_wake(&mut self, id: NodeId, now: Duration, done: &mut Done) {
+        if let Some(due) = self.overlay.next_timeout()
+            && self.wake.is_none_or(|wake| due < wake)
         {
-            state.wake = Some(due);
-            self.schedule(due.max(self.now), node, Happening::Wake);
+            self.wake = Some(due);
+            self.schedule(id, due.max(now), id.0, Happening::Wake, done);
         }
     }
 
-    fn send(&mut self, from: u32, to: &Address, frame: Vec<u8>) {
-        self.frames += 1;
-        self.bytes += frame.len() as u64;
-        let Some(to) = self.node_at(to) else { return };
-        if self.faults.duplication > 0.0 && self.rng.chance(self.faults.duplication) {
-            let frame = frame.clone();
-            self.send_once(from, to.0, frame);
-        }
-        self.send_once(from, to.0, frame);
+    fn schedule(&mut self, id: NodeId, at: Duration, node: u32, what: Happening, done: &mut Done) {
+        self.count += 1;
+        done.scheduled.push(Scheduled { at, from: id.0, count: self.count, node, what });
     }
+}
 
-    fn send_once(&mut self, from: u32, to: u32, frame: Vec<u8>) {
-        if self.faults.loss > 0.0 && self.rng.chance(self.faults.loss) {
-            return;
-        }
-        let delay = self.faults.latency + self.faults.jitter.mul_f64(self.rng.unit());
-        self.schedule(self.now + delay, to, Happening::Frame { from, frame });
-    }
+fn address(id: u32) -> String {
+    let [a, b, c, d] = id.to_be_bytes();
+    format!("10.{a}.{b}.{c}:{}", 7000 + u32::from(d))
+}
 
-    fn schedule(&mut self, at: Duration, node: u32, what: Happening) {
-        self.sequence += 1;
-        self.queue.push(Reverse(Scheduled { at, sequence: self.sequence, node, what }));
-    }
+fn node_at(addresses: &[Address], address: &Address) -> Option<u32> {
+    let (ip, port) = address.as_str().split_once(':')?;
+    let mut parts = ip.split('.').skip(1).map(|part| part.parse::<u8>().ok());
+    let (a, b, c) = (parts.next()??, parts.next()??, parts.next()??);
+    let d = u8::try_from(port.parse::<u32>().ok()?.checked_sub(7000)?).ok()?;
+    let id = u32::from_be_bytes([a, b, c, d]);
+    (addresses.get(id as usize)? == address).then_some(id)
 }

@@ -1,7 +1,7 @@
 //! One copy of each descriptor for all nodes.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use qis_packet::{AuthorId, NetworkId};
 use qis_route::overlay::{Contact, Open, Refusal, Registry};
@@ -12,30 +12,42 @@ use qis_route::overlay::{Contact, Open, Refusal, Registry};
 #[derive(Debug)]
 pub struct SharedRegistry {
     network: NetworkId,
-    /// By the key, which a descriptor begins with. Looked up, never iterated.
-    known: Mutex<HashMap<[u8; 32], Arc<Contact>>>,
-    /// The same without proof, by author.
-    bare: Mutex<HashMap<AuthorId, Arc<Contact>>>,
+    shelves: Vec<Mutex<Shelf>>,
 }
+
+/// Looked up, never iterated.
+#[derive(Debug, Default)]
+struct Shelf {
+    /// By the key, which a descriptor begins with.
+    known: HashMap<[u8; 32], Arc<Contact>>,
+    /// The same without proof, by author.
+    bare: HashMap<AuthorId, Arc<Contact>>,
+}
+
+/// So many parts that threads seldom wait for the same one.
+const SHELVES: usize = 256;
 
 impl SharedRegistry {
     /// An empty one.
     #[must_use]
     pub fn new(network: NetworkId) -> Self {
-        Self { network, known: Mutex::default(), bare: Mutex::default() }
+        Self { network, shelves: std::iter::repeat_with(Mutex::default).take(SHELVES).collect() }
+    }
+
+    fn shelf(&self, byte: u8) -> MutexGuard<'_, Shelf> {
+        self.shelves[usize::from(byte) % SHELVES].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Registry for SharedRegistry {
     fn admit(&self, bytes: &[u8]) -> Result<Arc<Contact>, Refusal> {
         let key = *bytes.first_chunk::<32>().ok_or(Refusal::Malformed)?;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(contact) = known.get(&key)
-            && contact.proof() == Some(bytes)
-        {
-            return Ok(Arc::clone(contact));
+        let known = self.shelf(key[0]).known.get(&key).map(Arc::clone);
+        if let Some(contact) = known.filter(|contact| contact.proof() == Some(bytes)) {
+            return Ok(contact);
         }
         let contact = Arc::new(Contact::verify(bytes, self.network, &Open)?);
+        let known = &mut self.shelf(key[0]).known;
         if known.get(&key).is_none_or(|old| old.order() < contact.order()) {
             known.insert(key, Arc::clone(&contact));
         }
@@ -46,7 +58,7 @@ impl Registry for SharedRegistry {
         if contact.proof().is_none() {
             return Arc::clone(contact);
         }
-        let mut bare = self.bare.lock().unwrap_or_else(PoisonError::into_inner);
+        let bare = &mut self.shelf(contact.author().as_bytes()[0]).bare;
         let known = bare.get(&contact.author()).filter(|known| known.order() == contact.order());
         if let Some(known) = known {
             return Arc::clone(known);

@@ -57,7 +57,7 @@ impl Overlay {
 
     pub(super) fn scored(&self, contact: Arc<Contact>) -> Scored {
         let score = self.me.direction().map_or(-1.0, |me| contact.cosine(me));
-        Scored { score, contact }
+        Scored::new(score, contact)
     }
 
     /// Puts it among the nearest if it is one of them; what falls out for it may lead elsewhere.
@@ -92,6 +92,46 @@ impl Overlay {
         if let Err(refusal) = self.tables.add_random(new) {
             self.stats.refuse(refusal);
         }
+    }
+
+    /// Takes in contacts that are known already, in place of those there are: of an earlier life of this node, or of a simulation. The
+    /// most similar ones become near contacts and the others diverse ones; `random` are taken as those.
+    ///
+    /// They must be of this overlay's network and space; those of another number of dimensions, and this node itself, are left out and
+    /// counted.
+    pub fn restore(&mut self, contacts: &[Arc<Contact>], random: &[Arc<Contact>]) {
+        let mut scored: Vec<Scored> =
+            contacts.iter().filter_map(|contact| self.restorable(contact)).collect();
+        scored.sort_by(|a, b| {
+            b.score.total_cmp(&a.score).then_with(|| a.contact.author().cmp(&b.contact.author()))
+        });
+        scored.dedup_by_key(|entry| entry.contact.author());
+        self.tables.clear();
+        for entry in scored {
+            let near = entry.contact.proof().is_some()
+                && self.tables.near().len() < usize::from(self.config.near)
+                && self.tables.offer_near(&entry).is_ok();
+            if !near {
+                self.add_diverse(&entry);
+            }
+        }
+        for contact in random {
+            if let Some(entry) = self.restorable(contact) {
+                self.add_random(entry);
+            }
+        }
+    }
+
+    fn restorable(&mut self, contact: &Arc<Contact>) -> Option<Scored> {
+        if contact.dims() != self.dims() {
+            self.stats.refuse(Refusal::WrongSpace);
+            return None;
+        }
+        if contact.author() == self.me.author() {
+            self.stats.refuse(Refusal::Own);
+            return None;
+        }
+        Some(self.scored(Arc::clone(contact)))
     }
 
     /// Forgets a contact that does not answer.

@@ -323,13 +323,10 @@ impl Contact {
 
     /// How similar it is.
     pub(super) fn cosine(&self, target: Direction<'_>) -> f32 {
-        if let Some(codes) = self.plain_codes() {
-            return target.cosine(self.direction_of(codes));
+        match self.plain_codes() {
+            Some(codes) => target.cosine(self.direction_of(codes)),
+            None => target.cosine_of_packed(&self.data, self.scale),
         }
-        let mut buffer = [0; MAX_OVERLAY_DIMS];
-        let codes = buffer.get_mut(..self.dims()).unwrap_or_default();
-        metric::unpack_into(&self.data, codes);
-        target.cosine(self.direction_of(codes))
     }
 
     /// How many bytes of memory it takes, with its proof or without, the counts and lengths of pointers included.

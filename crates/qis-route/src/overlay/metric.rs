@@ -29,9 +29,18 @@ pub(super) fn scale(codes: &[u8]) -> Option<Scale> {
 impl Direction<'_> {
     /// The cosine, to the precision of an f32. Both are of one space and have as many dimensions.
     pub(super) fn cosine(self, other: Direction<'_>) -> f32 {
+        self.cosine_of(dot(self.codes, other.codes), other.scale)
+    }
+
+    /// The same with codes that are packed.
+    pub(super) fn cosine_of_packed(self, packed: &[u8], scale: Scale) -> f32 {
+        self.cosine_of(dot_packed(packed, self.codes), scale)
+    }
+
+    fn cosine_of(self, dot: i32, scale: Scale) -> f32 {
         #[expect(clippy::cast_precision_loss, reason = "below 2^24")]
-        let dot = dot(self.codes, other.codes) as f32;
-        dot * self.scale.0 * other.scale.0
+        let dot = dot as f32;
+        dot * self.scale.0 * scale.0
     }
 }
 
@@ -95,6 +104,27 @@ pub(super) fn unpack_into(packed: &[u8], codes: &mut [u8]) {
     }
 }
 
+/// The dot product with codes that are packed, as if they were unpacked first.
+pub(super) fn dot_packed(packed: &[u8], codes: &[u8]) -> i32 {
+    let quarter = codes.len() / LANES;
+    let (Some((first, rest)), Some((low, high))) =
+        (packed.split_at_checked(quarter), codes.split_at_checked(2 * quarter))
+    else {
+        return 0;
+    };
+    let Some((second, lower)) = rest.split_at_checked(quarter) else { return 0 };
+    let code = |upper: u8, lower: u8| ((upper & 15) << 4 | (lower & 3) << 2).wrapping_sub(128).cast_signed();
+    let mut sum = 0;
+    for (half, upper, shift) in [(low, first, 0), (high, second, 4)] {
+        let Some((a, b)) = half.split_at_checked(quarter) else { return 0 };
+        for (((a, b), upper), lower) in a.iter().zip(b).zip(upper).zip(lower) {
+            sum += i32::from(code(*upper, lower >> shift)) * i32::from(a.cast_signed())
+                + i32::from(code(upper >> 4, lower >> (shift + 2))) * i32::from(b.cast_signed());
+        }
+    }
+    sum
+}
+
 /// Exact: 1024 * 127^2 fits an i32. Lanes of 16 that the compiler makes vectors of.
 fn dot(a: &[u8], b: &[u8]) -> i32 {
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<32>(), b.as_chunks::<32>());
@@ -139,6 +169,7 @@ mod tests {
             codes[0] = 100;
             let packed = pack(&codes).unwrap();
             prop_assert_eq!(packed.len(), packed_len(codes.len()));
+            prop_assert_eq!(dot_packed(&packed, &codes), dot(&unpack(&packed, codes.len()), &codes));
             for (code, back) in codes.iter().zip(unpack(&packed, codes.len())) {
                 let (code, back) = (i16::from(code.cast_signed()), i16::from(back.cast_signed()));
                 prop_assert!((code - back).abs() <= if code.abs() > 124 { 3 } else { 2 }, "{code} {back}");

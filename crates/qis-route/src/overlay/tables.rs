@@ -22,7 +22,15 @@ const OVERFLOW: usize = 10;
 #[derive(Clone, Debug)]
 pub(super) struct Scored {
     pub(super) score: f32,
+    /// Whether pruning kept it as one that no other such contact covers, so that these need not be compared again.
+    settled: bool,
     pub(super) contact: Arc<Contact>,
+}
+
+impl Scored {
+    pub(super) const fn new(score: f32, contact: Arc<Contact>) -> Self {
+        Self { score, settled: false, contact }
+    }
 }
 
 /// Something that may become a contact, with the fingerprint it is said to have.
@@ -31,6 +39,8 @@ pub(super) struct Candidate<'a> {
     pub(super) author: AuthorId,
     pub(super) score: f32,
     pub(super) direction: Direction<'a>,
+    /// See [`Scored`].
+    pub(super) settled: bool,
 }
 
 /// Three tables: the most similar contacts, those that lead elsewhere, and some from anywhere. No author is in the first two at once.
@@ -138,7 +148,7 @@ impl Tables {
         if self.links(new.contact.author()) {
             return Err(Refusal::Duplicate);
         }
-        let entry = Scored { contact: registry.without_proof(&new.contact), score: new.score };
+        let entry = Scored::new(new.score, registry.without_proof(&new.contact));
         self.diverse_bytes += entry_bytes(&entry, false);
         self.diverse.push(entry);
         if self.diverse.len() > self.diverse_target + self.diverse_target / OVERFLOW {
@@ -227,7 +237,7 @@ impl Tables {
         candidates
             .retain(|candidate| !self.near.iter().any(|entry| entry.contact.author() == candidate.author));
         let cover = self.cover();
-        let order = prune(&mut candidates, cover, self.prune, self.links);
+        let order = prune(&mut candidates, &cover, self.prune, self.links);
         // The farthest known fill the gaps.
         let filler = candidates.iter().rev().map(|candidate| candidate.author);
         let mut chosen = order;
@@ -274,9 +284,11 @@ impl Tables {
                 author: entry.contact.author(),
                 score: entry.score,
                 direction: entry.contact.direction_of(codes),
+                settled: entry.settled,
             })
             .collect();
-        let mut chosen = prune(&mut candidates, self.cover(), self.prune, target);
+        let mut chosen = prune(&mut candidates, &self.cover(), self.prune, target);
+        let uncovered = chosen.len();
         for candidate in &candidates {
             if chosen.len() >= target {
                 break;
@@ -286,7 +298,11 @@ impl Tables {
             }
         }
         drop(candidates);
-        self.diverse = all.into_iter().filter(|entry| chosen.contains(&entry.contact.author())).collect();
+        let place = |entry: &Scored| chosen.iter().position(|author| *author == entry.contact.author());
+        self.diverse = all
+            .into_iter()
+            .filter_map(|entry| Some(Scored { settled: place(&entry)? < uncovered, ..entry }))
+            .collect();
         self.diverse_bytes = self.diverse.iter().map(|entry| entry_bytes(entry, false)).sum();
     }
 }
@@ -305,27 +321,26 @@ pub(super) fn thin<T>(sorted: Vec<T>) -> Vec<T> {
 /// factor in squared distance. Sorts the candidates, each author once.
 fn prune<'a>(
     candidates: &mut Vec<Candidate<'a>>,
-    cover: Vec<Direction<'a>>,
+    cover: &[Direction<'a>],
     factor: f32,
     target: usize,
 ) -> Vec<AuthorId> {
     candidates.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.author.cmp(&b.author)));
     candidates.dedup_by_key(|candidate| candidate.author);
-    let mut chosen = Vec::with_capacity(target);
-    let mut covering = cover;
+    let mut kept: Vec<&Candidate<'a>> = Vec::with_capacity(target);
     for candidate in &*candidates {
-        if chosen.len() >= target {
+        if kept.len() >= target {
             break;
         }
         // Squared distance of unit vectors.
         let own = 2.0 - 2.0 * candidate.score;
-        let covered = |kept: &Direction<'_>| factor * (2.0 - 2.0 * kept.cosine(candidate.direction)) <= own;
-        if !covering.iter().any(covered) {
-            chosen.push(candidate.author);
-            covering.push(candidate.direction);
+        let covers = |by: Direction<'_>| factor * (2.0 - 2.0 * by.cosine(candidate.direction)) <= own;
+        let mut others = kept.iter().rev().filter(|by| !(by.settled && candidate.settled));
+        if !others.any(|by| covers(by.direction)) && !cover.iter().any(|by| covers(*by)) {
+            kept.push(candidate);
         }
     }
-    chosen
+    kept.into_iter().map(|candidate| candidate.author).collect()
 }
 
 fn closer(a: &(f32, &Arc<Contact>), b: &(f32, &Arc<Contact>)) -> std::cmp::Ordering {
@@ -362,7 +377,7 @@ mod tests {
     fn scored(seed: u8, x: i8, y: i8, address: usize) -> Scored {
         let me = contact(255, &[100, 0], 1, 0);
         let contact = contact(seed, &[x, y], address, 0);
-        Scored { score: contact.cosine(me.direction().unwrap()), contact }
+        Scored::new(contact.cosine(me.direction().unwrap()), contact)
     }
 
     fn config() -> OverlayConfig {

@@ -252,11 +252,13 @@ impl Overlay {
                 None => sketch().map(|(_, codes, scale)| Direction { codes, scale: *scale }),
             };
             let Some(direction) = direction else { continue };
-            candidates.push(Candidate { author: entry.author, score: own.cosine(direction), direction });
+            let (author, score) = (entry.author, own.cosine(direction));
+            candidates.push(Candidate { author, score, direction, settled: false });
         }
         for entry in self.tables.random() {
             let Some(direction) = entry.contact.direction() else { continue };
-            candidates.push(Candidate { author: entry.contact.author(), score: entry.score, direction });
+            let (author, score) = (entry.contact.author(), entry.score);
+            candidates.push(Candidate { author, score, direction, settled: false });
         }
         let chosen = self.tables.choose_diverse(candidates);
         // Those that were asked have been offered this node as a near one already.

@@ -1,0 +1,320 @@
+//! The contacts of all nodes of a large overlay, without the messages that make them.
+//!
+//! A node chooses here among what the same look-up for itself would have told it, by the same rule, and becomes a contact of the same
+//! others; but it reads their contacts where they lie, by exact scores. So it stands in for joins where there are too many of them to
+//! simulate, and not for the measure of what they cost.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use qis_route::overlay::OverlayConfig;
+
+use crate::{Rng, Vectors};
+
+/// As many nodes as this join at once at most.
+pub(crate) const MOST_AT_ONCE: usize = 4096;
+
+/// So many members a node joins by.
+pub(crate) const BOOTSTRAP: usize = 3;
+
+/// Nodes that a look-up remembers at most.
+const POOL: usize = 512;
+
+/// A node, its similarity, and whether it was found to be covered by none of those like it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Link {
+    score: f32,
+    pub(crate) id: u32,
+    settled: bool,
+}
+
+impl Link {
+    const fn new(score: f32, id: u32) -> Self {
+        Self { score, id, settled: false }
+    }
+}
+
+/// The contacts of one node.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Contacts {
+    /// The most similar first.
+    pub(crate) near: Vec<Link>,
+    pub(crate) diverse: Vec<Link>,
+    pub(crate) random: Vec<u32>,
+}
+
+/// Those a node hears from, in order, and whether they asked it to find them others, or to keep them as one that leads elsewhere.
+type News = Vec<(Link, bool)>;
+
+/// What a joining node found out: whom it asked, and whom it chose.
+struct Plan {
+    asked: Vec<Link>,
+    chosen: Vec<Link>,
+    random: Vec<u32>,
+}
+
+struct Snapshot<'a> {
+    vectors: &'a Vectors,
+    norms: &'a [f32],
+    /// The row of each node.
+    rows: &'a [usize],
+    config: &'a OverlayConfig,
+    seed: u64,
+    threads: usize,
+    contacts: Vec<Contacts>,
+}
+
+/// Lets all nodes join, a sixteenth of those that have joined at a time.
+pub(crate) fn build(
+    vectors: &Vectors,
+    norms: &[f32],
+    rows: &[usize],
+    config: &OverlayConfig,
+    seed: u64,
+    progress: &dyn Fn(usize),
+) -> Vec<Contacts> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let contacts = vec![Contacts::default(); rows.len()];
+    let mut snapshot = Snapshot { vectors, norms, rows, config, seed, threads, contacts };
+    let mut joined = 0;
+    while joined < rows.len() {
+        let batch = (joined / 16).clamp(1, MOST_AT_ONCE).min(rows.len() - joined);
+        snapshot.join(joined, batch);
+        joined += batch;
+        progress(joined);
+    }
+    snapshot.sample();
+    snapshot.contacts
+}
+
+impl Snapshot<'_> {
+    fn similarity(&self, a: u32, b: u32) -> f32 {
+        let (a, b) = (self.rows[a as usize], self.rows[b as usize]);
+        self.vectors.dot(a, b) * self.norms[a] * self.norms[b]
+    }
+
+    /// The nodes from `first` on, none of which sees another one of them.
+    fn join(&mut self, first: usize, batch: usize) {
+        let part = batch.div_ceil(self.threads);
+        let this = &*self;
+        let plans: Vec<Plan> = std::thread::scope(|scope| {
+            let ids: Vec<u32> = (first..first + batch).map(id_of).collect();
+            let handles: Vec<_> = ids
+                .chunks(part)
+                .map(|ids| {
+                    let ids = ids.to_vec();
+                    scope.spawn(move || ids.into_iter().map(|id| this.plan(id, first)).collect::<Vec<_>>())
+                })
+                .collect();
+            handles.into_iter().flat_map(|handle| handle.join().unwrap_or_default()).collect()
+        });
+        // Whom each node hears from, in the order of who asks.
+        let mut heard: BTreeMap<u32, News> = BTreeMap::new();
+        for (id, plan) in (first..).map(id_of).zip(plans) {
+            for asked in &plan.asked {
+                heard.entry(asked.id).or_default().push((Link::new(asked.score, id), true));
+            }
+            for chosen in &plan.chosen {
+                heard.entry(chosen.id).or_default().push((Link::new(chosen.score, id), false));
+            }
+            let own = &mut self.contacts[id as usize];
+            own.near = plan.asked;
+            own.near.truncate(self.config.near.into());
+            own.diverse = plan.chosen;
+            own.random = plan.random;
+        }
+        self.tell(heard);
+    }
+
+    /// Lets nodes take up who asked them.
+    fn tell(&mut self, heard: BTreeMap<u32, News>) {
+        let mut changed: Vec<(u32, Contacts, News)> = heard
+            .into_iter()
+            .map(|(id, news)| (id, std::mem::take(&mut self.contacts[id as usize]), news))
+            .collect();
+        let this = &*self;
+        let part = changed.len().div_ceil(self.threads).max(1);
+        std::thread::scope(|scope| {
+            for some in changed.chunks_mut(part) {
+                scope.spawn(move || {
+                    for (id, contacts, news) in some {
+                        let mut rng = Rng::new(this.seed ^ u64::from(*id) << 20 ^ u64::from(news[0].0.id));
+                        for &(new, asked) in &*news {
+                            if asked {
+                                this.offer_near(*id, contacts, new, &mut rng);
+                            } else {
+                                this.add_diverse(*id, contacts, new);
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        for (id, contacts, _) in changed {
+            self.contacts[id as usize] = contacts;
+        }
+    }
+
+    fn offer_near(&self, id: u32, contacts: &mut Contacts, new: Link, rng: &mut Rng) {
+        let most = usize::from(self.config.near);
+        if contacts.near.len() >= most && contacts.near.last().is_some_and(|last| last.score >= new.score) {
+            return;
+        }
+        contacts.diverse.retain(|known| known.id != new.id);
+        let at = contacts.near.partition_point(|known| known.score >= new.score);
+        contacts.near.insert(at, new);
+        if contacts.near.len() > most
+            && let Some(out) = contacts.near.pop()
+            && rng.below(4) == 0
+        {
+            self.add_diverse(id, contacts, out);
+        }
+    }
+
+    fn add_diverse(&self, id: u32, contacts: &mut Contacts, new: Link) {
+        let known = contacts.near.iter().chain(&contacts.diverse).any(|known| known.id == new.id);
+        if known {
+            return;
+        }
+        contacts.diverse.push(new);
+        let target = usize::from(self.config.diverse);
+        if contacts.diverse.len() > target + target / 10 {
+            let all = std::mem::take(&mut contacts.diverse);
+            contacts.diverse = self.prune(all, &contacts.near, target, false);
+        }
+        debug_assert!(contacts.diverse.iter().all(|known| known.id != id));
+    }
+
+    /// Keeps the nearest in each direction, then the nearest of the others, or the farthest.
+    fn prune(&self, mut all: Vec<Link>, near: &[Link], target: usize, farthest: bool) -> Vec<Link> {
+        all.sort_unstable_by(closer);
+        let step = (near.len() / 5).max(1);
+        let cover: Vec<u32> = near.iter().step_by(step).map(|known| known.id).collect();
+        let (mut kept, mut left): (Vec<Link>, Vec<Link>) = (Vec::with_capacity(target), Vec::new());
+        for link in all {
+            let own = 2.0 - 2.0 * link.score;
+            let covers = |by: u32| self.config.prune * (2.0 - 2.0 * self.similarity(by, link.id)) <= own;
+            // Two that were kept before do not cover each other.
+            let mut others = kept.iter().rev().filter(|by| !(by.settled && link.settled));
+            let covered = others.any(|by| covers(by.id)) || cover.iter().any(|&by| covers(by));
+            if kept.len() < target && !covered {
+                kept.push(link);
+            } else {
+                left.push(Link { settled: false, ..link });
+            }
+        }
+        for link in &mut kept {
+            link.settled = true;
+        }
+        let room = target - kept.len();
+        if farthest {
+            kept.extend(left.into_iter().rev().take(room));
+        } else {
+            kept.extend(left.into_iter().take(room));
+        }
+        kept
+    }
+
+    /// Looks for itself among the first `members` nodes, as a look-up does.
+    fn plan(&self, id: u32, members: usize) -> Plan {
+        let mut rng = Rng::new(self.seed ^ 0x5eed ^ u64::from(id) << 24);
+        let mut random: Vec<u32> = Vec::new();
+        for _ in 0..if members == 0 { 0 } else { self.config.random } {
+            let other = id_of(rng.below(members));
+            if !random.contains(&other) {
+                random.push(other);
+            }
+        }
+        let options = self.config.own_lookup;
+        // Looked up, never iterated.
+        let mut scores: HashMap<u32, f32> = HashMap::new();
+        let mut told: HashSet<u32> = random.iter().take(BOOTSTRAP).copied().chain([id]).collect();
+        let mut score = |other: u32| *scores.entry(other).or_insert_with(|| self.similarity(id, other));
+        // Similarity, node, whether it was asked; the most similar first.
+        let mut pool: Vec<(f32, u32, bool)> = Vec::new();
+        let mut asked: Vec<Link> = Vec::new();
+        for &start in random.iter().take(BOOTSTRAP) {
+            pool.push((score(start), start, false));
+        }
+        let mut arrived = false;
+        for round in 0..options.rounds {
+            pool.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            pool.truncate(POOL);
+            arrived |= round > 0 && pool.first().is_some_and(|best| best.2);
+            let most = if arrived { usize::MAX } else { options.parallel.into() };
+            let mut now = Vec::new();
+            for entry in pool.iter_mut().take(options.effort.into()).filter(|entry| !entry.2).take(most) {
+                entry.2 = true;
+                now.push(Link::new(entry.0, entry.1));
+            }
+            if now.is_empty() {
+                break;
+            }
+            for asked in &now {
+                let theirs = &self.contacts[asked.id as usize];
+                let known = theirs.near.iter().chain(&theirs.diverse).map(|known| known.id);
+                let known = known.chain(theirs.random.iter().copied()).filter(|known| *known != id);
+                let mut answer: Vec<Link> = known.map(|known| Link::new(score(known), known)).collect();
+                let limit = usize::from(options.limit);
+                if answer.len() > limit {
+                    answer.select_nth_unstable_by(limit, closer);
+                    answer.truncate(limit);
+                }
+                for known in answer {
+                    if told.insert(known.id) {
+                        pool.push((known.score, known.id, false));
+                    }
+                }
+            }
+            asked.extend(now);
+        }
+        asked.sort_unstable_by(closer);
+        let near = &asked[..asked.len().min(self.config.near.into())];
+        let known: Vec<Link> = pool
+            .iter()
+            .map(|&(score, other, _)| Link::new(score, other))
+            .filter(|known| !near.iter().any(|near| near.id == known.id))
+            .collect();
+        let mut candidates = thin(known);
+        for &other in &random {
+            let known = candidates.iter().chain(near).any(|known| known.id == other);
+            if !known {
+                candidates.push(Link::new(score(other), other));
+            }
+        }
+        let chosen = self.prune(candidates, near, self.config.links.into(), true);
+        Plan { asked, chosen, random }
+    }
+
+    /// Gives each node random contacts among all, as exchanges over time do.
+    fn sample(&mut self) {
+        let total = self.contacts.len();
+        for (id, contacts) in self.contacts.iter_mut().enumerate() {
+            let mut rng = Rng::new(self.seed ^ 0x5a3b_1e00 ^ (id as u64) << 24);
+            contacts.random.clear();
+            for _ in 0..self.config.random {
+                let other = id_of(rng.below(total));
+                if other as usize != id && !contacts.random.contains(&other) {
+                    contacts.random.push(other);
+                }
+            }
+        }
+    }
+}
+
+/// Many of the nearest, and some of the rest: those worth pruning among, the nearest first.
+fn thin(mut sorted: Vec<Link>) -> Vec<Link> {
+    const NEAREST: usize = 72;
+    const FARTHER: usize = 40;
+    sorted.sort_unstable_by(closer);
+    let step = (sorted.len().saturating_sub(NEAREST) / FARTHER).max(1);
+    let kept = sorted.into_iter().enumerate();
+    kept.filter(|(at, _)| *at < NEAREST || (at - NEAREST).is_multiple_of(step)).map(|(_, one)| one).collect()
+}
+
+fn closer(a: &Link, b: &Link) -> std::cmp::Ordering {
+    b.score.total_cmp(&a.score).then(a.id.cmp(&b.id))
+}
+
+fn id_of(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
