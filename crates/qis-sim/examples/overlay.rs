@@ -5,8 +5,8 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use qis_route::overlay::{LookupOptions, OverlayConfig, Refusal};
-use qis_sim::{Experiment, Queries, Vectors};
+use qis_route::overlay::{LookupOptions, OverlayConfig};
+use qis_sim::{Experiment, Vectors};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let argument = |name: &str| {
@@ -38,60 +38,50 @@ fn main() -> Result<(), Box<dyn Error>> {
     config.find_rate.burst = 100_000;
     let mut experiment = Experiment::new(vectors, nodes, queries, config, whole("seed", 1) as u64)?;
     let clock = Instant::now();
-    if argument("snapshot").is_some() {
-        experiment.build_snapshot(5, |_| {});
+    if let Some(refreshes) = argument("snapshot") {
+        experiment.build_snapshot(refreshes.parse().unwrap_or(0), |_| {});
     } else {
         experiment.join_all(|_| {});
     }
+    let joins = experiment.joins();
     println!(
-        "joined {nodes} in {:.1} s, {:.0} s of virtual time, {} frames",
+        "joined {nodes} in {:.1} s, {:.1} messages, {:.0} bytes, most {}, state {}",
         clock.elapsed().as_secs_f64(),
-        experiment.network().now().as_secs_f64(),
-        experiment.network().frames
+        joins.messages as f64 / joins.nodes.max(1) as f64,
+        joins.bytes as f64 / joins.nodes.max(1) as f64,
+        joins.bytes_most,
+        experiment.state_bytes_most(),
     );
-    for _ in 0..whole("refresh", 0) {
-        experiment.refresh_all();
-        println!("refreshed at {:.1} s", clock.elapsed().as_secs_f64());
-    }
-    let crash = number("crash", 0.0);
-    if crash > 0.0 {
-        experiment.crash(crash);
-    }
-    experiment.network().faults.loss = number("loss", 0.0);
-    let truth = experiment.truth(queries);
+    let variants = argument("variants").unwrap_or_else(|| "20:20:3,40:20:3".into());
     let measure = |experiment: &mut Experiment| -> Result<(), Box<dyn Error>> {
-        for effort in [20, 40] {
-            let mut options = LookupOptions::nearest(20).with_effort(effort);
-            options.limit = byte("limit", options.limit);
-            options.parallel = byte("parallel", options.parallel);
-            let report = experiment.measure(Queries { count: queries, options }, &truth)?;
+        let truth = experiment.truth();
+        for variant in variants.split(',') {
+            let numbers: Vec<u8> = variant.split(':').filter_map(|part| part.parse().ok()).collect();
+            let &[effort, limit, parallel] = numbers.as_slice() else { return Err("variants".into()) };
+            let options = LookupOptions { limit, parallel, ..LookupOptions::nearest(20).with_effort(effort) };
+            let report = experiment.measure(options, &truth)?;
             println!(
-                "b={effort} recall {:.4} worst5 {:.3} rpcs {:.1} rounds {:.2} p99 {} skew {:.4}/{:.4}={:.2} join {:.1} msgs {:.0} B (most {}) state {}",
+                "{variant} recall {:.4} worst5 {:.3} rpcs {:.1} rounds {:.2} p99 {} ({:.1} s)",
                 report.recall,
                 report.worst,
                 report.requests,
                 report.rounds,
                 report.rounds_p99,
-                report.load.requests,
-                report.load.deliveries,
-                report.load.requests / report.load.deliveries,
-                report.join_messages,
-                report.join_bytes,
-                report.join_bytes_most,
-                report.state_bytes_most,
+                clock.elapsed().as_secs_f64(),
             );
         }
         Ok(())
     };
     measure(&mut experiment)?;
-    if crash > 0.0 {
-        experiment.refresh_all();
-        println!("after one look for itself:");
+    for _ in 0..whole("refresh", 0) {
+        experiment.refresh_all(|_| {});
+        println!("refreshed at {:.1} s", clock.elapsed().as_secs_f64());
         measure(&mut experiment)?;
     }
-    for refusal in Refusal::ALL {
-        print!("{refusal}: {}; ", experiment.refused(refusal));
+    let packets = whole("load", 0);
+    if packets > 0 {
+        let load = experiment.load(packets, LookupOptions::nearest(20))?;
+        println!("{load:?} {:.2}", load.requests / load.deliveries);
     }
-    println!("\n{:.1} s", clock.elapsed().as_secs_f64());
     Ok(())
 }

@@ -3,6 +3,7 @@
 //!
 //! Use it to measure and to test protocols; to run a node, use the crate `qis`.
 
+mod experiment;
 mod measure;
 mod network;
 mod registry;
@@ -10,7 +11,8 @@ mod rng;
 mod snapshot;
 mod vectors;
 
-pub use measure::{Experiment, Load, Queries, Report};
+pub use experiment::{Experiment, Joins};
+pub use measure::{Load, Report, Truth};
 pub use network::{Faults, Network, NodeId};
 pub use registry::SharedRegistry;
 pub use rng::Rng;

@@ -88,6 +88,8 @@ struct Node {
     rng: Rng,
     /// What it has caused so far.
     count: u64,
+    /// Bytes of the frames it sent and got.
+    bytes: u64,
 }
 
 /// What some nodes did, to be put together in the order of the nodes.
@@ -184,7 +186,7 @@ impl Network {
         let overlay = Overlay::new(config.clone(), &descriptor, self.registry.clone(), seed)?;
         let rng = Rng::new(own.next());
         self.addresses.push(address);
-        self.nodes.push(Node { overlay, alive: true, wake: None, rng, count: 0 });
+        self.nodes.push(Node { overlay, alive: true, wake: None, rng, count: 0, bytes: 0 });
         Ok(NodeId(id))
     }
 
@@ -216,6 +218,12 @@ impl Network {
     #[must_use]
     pub fn is_alive(&self, node: NodeId) -> bool {
         self.nodes[node.0 as usize].alive
+    }
+
+    /// Bytes of all frames that a node has sent, and of those it got.
+    #[must_use]
+    pub fn bytes_of(&self, node: NodeId) -> u64 {
+        self.nodes[node.0 as usize].bytes
     }
 
     /// The node at an address.
@@ -375,6 +383,7 @@ impl Node {
         match next.what {
             Happening::Frame(frame) => {
                 let from = &around.addresses[next.from as usize];
+                self.bytes += frame.len() as u64;
                 self.overlay.receive_frame(next.at, from, &frame);
                 self.take_outputs(id, next.at, around, done);
             }
@@ -404,6 +413,7 @@ impl Node {
     ) {
         done.frames += 1;
         done.bytes += frame.len() as u64;
+        self.bytes += frame.len() as u64;
         let Some(node) = node_at(around.addresses, to) else { return };
         let faults = around.faults;
         let twice = faults.duplication > 0.0 && self.rng.chance(faults.duplication);

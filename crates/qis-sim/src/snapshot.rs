@@ -70,6 +70,7 @@ pub(crate) fn build(
     rows: &[usize],
     config: &OverlayConfig,
     seed: u64,
+    refreshes: usize,
     progress: &dyn Fn(usize),
 ) -> Vec<Contacts> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -83,6 +84,12 @@ pub(crate) fn build(
         progress(joined);
     }
     snapshot.sample();
+    for _ in 0..refreshes {
+        for first in (0..rows.len()).step_by(MOST_AT_ONCE) {
+            snapshot.join(first, MOST_AT_ONCE.min(rows.len() - first));
+        }
+        snapshot.sample();
+    }
     snapshot.contacts
 }
 
@@ -116,11 +123,11 @@ impl Snapshot<'_> {
             for chosen in &plan.chosen {
                 heard.entry(chosen.id).or_default().push((Link::new(chosen.score, id), false));
             }
-            let own = &mut self.contacts[id as usize];
-            own.near = plan.asked;
-            own.near.truncate(self.config.near.into());
-            own.diverse = plan.chosen;
-            own.random = plan.random;
+            // Whom it asked answers, and whom it chose agrees.
+            let own = heard.entry(id).or_default();
+            own.extend(plan.asked.into_iter().map(|link| (link, true)));
+            own.extend(plan.chosen.into_iter().map(|link| (link, false)));
+            self.contacts[id as usize].random = plan.random;
         }
         self.tell(heard);
     }
@@ -137,7 +144,11 @@ impl Snapshot<'_> {
             for some in changed.chunks_mut(part) {
                 scope.spawn(move || {
                     for (id, contacts, news) in some {
-                        let mut rng = Rng::new(this.seed ^ u64::from(*id) << 20 ^ u64::from(news[0].0.id));
+                        let mut rng = Rng::new(
+                            this.seed
+                                ^ u64::from(*id) << 20
+                                ^ news.first().map_or(0, |(link, _)| u64::from(link.id)),
+                        );
                         for &(new, asked) in &*news {
                             if asked {
                                 this.offer_near(*id, contacts, new, &mut rng);
@@ -217,8 +228,10 @@ impl Snapshot<'_> {
     /// Looks for itself among the first `members` nodes, as a look-up does.
     fn plan(&self, id: u32, members: usize) -> Plan {
         let mut rng = Rng::new(self.seed ^ 0x5eed ^ u64::from(id) << 24);
-        let mut random: Vec<u32> = Vec::new();
-        for _ in 0..if members == 0 { 0 } else { self.config.random } {
+        let own = &self.contacts[id as usize];
+        let mut random = own.random.clone();
+        // The first time it has nobody.
+        for _ in 0..if random.is_empty() && members > 0 { self.config.random } else { 0 } {
             let other = id_of(rng.below(members));
             if !random.contains(&other) {
                 random.push(other);
@@ -227,14 +240,14 @@ impl Snapshot<'_> {
         let options = self.config.own_lookup;
         // Looked up, never iterated.
         let mut scores: HashMap<u32, f32> = HashMap::new();
-        let mut told: HashSet<u32> = random.iter().take(BOOTSTRAP).copied().chain([id]).collect();
+        let known = own.near.iter().chain(&own.diverse).map(|link| link.id);
+        let start: Vec<u32> = known.chain(random.iter().take(BOOTSTRAP).copied()).collect();
+        let mut told: HashSet<u32> = start.iter().copied().chain([id]).collect();
         let mut score = |other: u32| *scores.entry(other).or_insert_with(|| self.similarity(id, other));
         // Similarity, node, whether it was asked; the most similar first.
         let mut pool: Vec<(f32, u32, bool)> = Vec::new();
         let mut asked: Vec<Link> = Vec::new();
-        for &start in random.iter().take(BOOTSTRAP) {
-            pool.push((score(start), start, false));
-        }
+        pool.extend(start.into_iter().map(|start| (score(start), start, false)));
         let mut arrived = false;
         for round in 0..options.rounds {
             pool.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));

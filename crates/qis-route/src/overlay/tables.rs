@@ -406,9 +406,10 @@ mod tests {
             author: entry.contact.author(),
             score: entry.score,
             direction: entry.contact.direction().unwrap(),
+            settled: false,
         });
         let mut candidates: Vec<_> = candidates.collect();
-        let chosen = prune(&mut candidates, tables.cover(), 1.44, 8);
+        let chosen = prune(&mut candidates, &tables.cover(), 1.44, 8);
         assert_eq!(chosen.len(), 2);
         assert!(chosen.contains(&all[3].contact.author()));
         assert_eq!(tables.choose_diverse(candidates).len(), 4, "gaps are filled");
@@ -428,7 +429,7 @@ mod tests {
         let registry = verifier();
         tables.add_diverse(&scored(1, 100, 1, 1), &registry).unwrap();
         tables.add_random(scored(1, 100, 1, 1)).unwrap();
-        let newer = Scored { score: -1.0, contact: contact(1, &[-100, 0], 1, 1) };
+        let newer = Scored::new(-1.0, contact(1, &[-100, 0], 1, 1));
         assert!(tables.update(&newer, &registry));
         assert_eq!((tables.diverse().len(), tables.random().len(), tables.near().len()), (1, 1, 0));
         assert!(tables.iter().all(|entry| entry.contact.order().sequence == 1));
