@@ -29,6 +29,12 @@ pub(crate) enum Error {
     TooFew { path: String, found: usize, needed: usize },
     #[error("{path}: {source}")]
     Input { path: String, source: Box<Self> },
+    #[error("{path}: {source}")]
+    Vectors { path: String, source: Box<qis_sim::VectorError> },
+    #[error("the overlay refuses: {0}")]
+    Overlay(qis_route::overlay::OverlayError),
+    #[error("cannot draw into {path}: {message}")]
+    Picture { path: String, message: String },
     #[error("nothing can be measured: every vector is zero")]
     AllZero,
     #[error("vector {index} cannot be encoded: {source} (vectors and coordinates count from 0)")]

@@ -8,7 +8,9 @@ mod hex;
 mod inspect;
 mod mean;
 mod mlp;
+mod progress;
 mod rng;
+mod route;
 mod source;
 mod timing;
 mod utc;
@@ -22,7 +24,7 @@ use clap::{Parser, Subcommand};
 
 use error::Error;
 
-/// Measures the delta codec of QIS, and shows what is in an outcome packet.
+/// Measures the codec and the similarity routing of QIS, and shows what is in an outcome packet.
 ///
 /// Exit codes: 0 if all went well, 1 if the input is bad or the output cannot be written, 2 if the arguments are.
 #[derive(Debug, Parser)]
@@ -36,12 +38,14 @@ const EXAMPLES: &str = "\
 Examples:
   qis codec --dims 512 --bytes 320
   qis inspect packet.bin --network example
+  qis route --nodes 1000
   qis help codec";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Codec(codec::Args),
     Inspect(inspect::Args),
+    Route(route::Args),
 }
 
 /// What a command has to say: text for the standard output, and what was wrong with its input, if anything.
@@ -84,6 +88,7 @@ fn run(cli: &Cli) -> Result<(), Error> {
     let answer = match &cli.command {
         Command::Codec(args) => codec::run(args)?,
         Command::Inspect(args) => inspect::run(args)?,
+        Command::Route(args) => route::run(args)?,
     };
     let mut out = io::stdout().lock();
     match out.write_all(answer.text.as_bytes()).and_then(|()| out.flush()) {

@@ -12,8 +12,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let argument = |name: &str| {
         std::env::args().find_map(|argument| Some(argument.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
     };
-    let number =
-        |name: &str, default: f64| argument(name).and_then(|text| text.parse().ok()).unwrap_or(default);
     let whole =
         |name: &str, default: usize| argument(name).and_then(|text| text.parse().ok()).unwrap_or(default);
     let byte = |name: &str, default: u8| argument(name).and_then(|text| text.parse().ok()).unwrap_or(default);
@@ -38,11 +36,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     config.find_rate.burst = 100_000;
     let mut experiment = Experiment::new(vectors, nodes, queries, config, whole("seed", 1) as u64)?;
     let clock = Instant::now();
-    if let Some(refreshes) = argument("snapshot") {
-        experiment.build_snapshot(refreshes.parse().unwrap_or(0), |_| {});
-    } else {
-        experiment.join_all(|_| {});
-    }
+    experiment.build_snapshot(whole("snapshot", 0), |_| {});
+    experiment.join_all(|_| {});
     let joins = experiment.joins();
     println!(
         "joined {nodes} in {:.1} s, {:.1} messages, {:.0} bytes, most {}, state {}",

@@ -26,11 +26,13 @@ pub struct Experiment {
     pub(crate) network: Network,
     pub(crate) rng: Rng,
     pub(crate) colluders: Vec<bool>,
+    /// How many of the first nodes have contacts without having joined.
+    built: usize,
     joins: Joins,
     config: OverlayConfig,
 }
 
-/// What joining cost the later half of the nodes, which met a network of nearly its size.
+/// What joining by the protocol cost the nodes that met half of the network or more.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Joins {
     /// Nodes that were counted.
@@ -70,7 +72,18 @@ impl Experiment {
         let norms = vectors.norms();
         let queries = (first_query..vectors.len()).collect();
         let colluders = vec![false; rows.len()];
-        Ok(Self { vectors, norms, rows, queries, network, rng, colluders, joins: Joins::default(), config })
+        Ok(Self {
+            vectors,
+            norms,
+            rows,
+            queries,
+            network,
+            rng,
+            colluders,
+            built: 0,
+            joins: Joins::default(),
+            config,
+        })
     }
 
     /// The network, for faults and time.
@@ -78,10 +91,10 @@ impl Experiment {
         &mut self.network
     }
 
-    /// Lets all nodes join by the protocol, a sixteenth of those that have joined at a time, each by three random members.
+    /// Lets all nodes that are not part of the overlay yet join by the protocol, a sixteenth of those that have joined at a time, each by three random members.
     pub fn join_all(&mut self, progress: impl Fn(usize)) {
         let total = self.rows.len();
-        let (mut started, mut joined) = (0, Vec::with_capacity(total));
+        let (mut started, mut joined): (_, Vec<NodeId>) = (self.built, self.ids().take(self.built).collect());
         let mut joining = vec![false; total];
         while joined.len() < total {
             let at_once = (joined.len() / 16).clamp(1, MOST_AT_ONCE);
@@ -110,14 +123,16 @@ impl Experiment {
         }
     }
 
-    /// Gives all nodes the contacts that joining would have given them, without the messages of the joins: for sizes at which these are
-    /// too many to simulate. Then they have looked for themselves so many more times.
+    /// Gives the first `nodes` nodes the contacts that joining would have given them, without the messages of the joins: for sizes at which these
+    /// are too many to simulate. The others may [join](Self::join_all) then.
     ///
-    /// Recall is the same to some thousandths; what a join costs is not measured.
-    pub fn build_snapshot(&mut self, refreshes: usize, progress: impl Fn(usize)) {
+    /// Recall is the same to some thousandths.
+    pub fn build_snapshot(&mut self, nodes: usize, progress: impl Fn(usize)) {
         let seed = self.rng.next();
+        self.built = nodes.min(self.rows.len());
         let (vectors, norms) = (&self.vectors, self.norms.as_slice());
-        let contacts = snapshot::build(vectors, norms, &self.rows, &self.config, seed, refreshes, &progress);
+        let rows = &self.rows[..self.built];
+        let contacts = snapshot::build(vectors, norms, rows, &self.config, seed, &progress);
         let known: Vec<Arc<Contact>> = self.known();
         for (id, own) in self.ids().zip(contacts) {
             let contact = |&id: &u32| Arc::clone(&known[id as usize]);

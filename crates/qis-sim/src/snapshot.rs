@@ -70,7 +70,6 @@ pub(crate) fn build(
     rows: &[usize],
     config: &OverlayConfig,
     seed: u64,
-    refreshes: usize,
     progress: &dyn Fn(usize),
 ) -> Vec<Contacts> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -84,12 +83,6 @@ pub(crate) fn build(
         progress(joined);
     }
     snapshot.sample();
-    for _ in 0..refreshes {
-        for first in (0..rows.len()).step_by(MOST_AT_ONCE) {
-            snapshot.join(first, MOST_AT_ONCE.min(rows.len() - first));
-        }
-        snapshot.sample();
-    }
     snapshot.contacts
 }
 

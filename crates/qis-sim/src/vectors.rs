@@ -7,6 +7,9 @@ use qis_fingerprint::{Fingerprint, FingerprintError, SpaceId};
 
 use crate::Rng;
 
+/// The length of the noise of a jittered row, as a share of the row's.
+const JITTER: f64 = 0.6;
+
 /// Rows of as many signed bytes each.
 #[derive(Clone, Debug)]
 pub struct Vectors {
@@ -63,10 +66,31 @@ impl Vectors {
         let mut pick = Rng::new(seed ^ 1);
         for _ in 0..rows {
             let row = add(&centres[pick.below(centres.len())], gauss(1.0));
-            let largest = row.iter().fold(1e-9_f64, |most, value| most.max(value.abs()));
-            #[expect(clippy::cast_possible_truncation, reason = "a share of the largest")]
-            codes.extend(row.iter().map(|value| (value / largest * 127.0).round() as i8));
+            codes.extend(quantised(&row));
         }
+        Self { dims, codes }
+    }
+
+    /// Puts copies of the rows before the last `kept` before these until there are `rows`, each with noise of 0.6 of its length: more nodes than
+    /// there are real rows for.
+    #[must_use]
+    pub fn jittered(self, rows: usize, kept: usize, seed: u64) -> Self {
+        let (real, dims) = (self.len().saturating_sub(kept), self.dims);
+        if real == 0 || rows <= self.len() {
+            return self;
+        }
+        let mut rng = Rng::new(seed);
+        let (nodes, queries) = self.codes.split_at(real * dims);
+        let mut codes = Vec::with_capacity(rows * dims);
+        codes.extend_from_slice(nodes);
+        for at in 0..rows - self.len() {
+            let row = &nodes[at % real * dims..][..dims];
+            let deviation =
+                JITTER * (f64::from(dot(row, row)) / f64::from(u32::try_from(dims).unwrap_or(1))).sqrt();
+            let noisy: Vec<f64> = row.iter().map(|&code| f64::from(code) + deviation * rng.gauss()).collect();
+            codes.extend(quantised(&noisy));
+        }
+        codes.extend_from_slice(queries);
         Self { dims, codes }
     }
 
@@ -137,6 +161,13 @@ impl Vectors {
     pub fn norms(&self) -> Vec<f32> {
         (0..self.len()).map(|at| 1.0 / dot(self.row(at), self.row(at)).sqrt()).collect()
     }
+}
+
+/// Signed bytes, the largest of which is 127.
+fn quantised(row: &[f64]) -> impl Iterator<Item = i8> {
+    let largest = row.iter().fold(1e-9_f64, |most, value| most.max(value.abs()));
+    #[expect(clippy::cast_possible_truncation, reason = "a share of the largest")]
+    row.iter().map(move |value| (value / largest * 127.0).round() as i8)
 }
 
 /// Exact. In lanes that the compiler makes vectors of.
