@@ -401,6 +401,7 @@ impl World {
                     author: identity(byte).author(),
                     address: address(byte / 8),
                     fingerprint: fingerprint(byte.cast_signed()),
+                    organisation: None,
                 };
                 let peers = input.take(k.min(usize::from(how / 8)) + usize::from(how & 1));
                 let peers = peers.iter().map(|&byte| peer(byte)).collect();

@@ -33,8 +33,12 @@ pub struct Descriptor {
 ///   from an empty network is not an error.
 /// - Fingerprints come as packets carry them, compact ones expanded. A directory that sends or stores them does so by
 ///   [`Fingerprint::to_bytes`] and [`Fingerprint::from_bytes`]: compacted once more to fewer bytes, they find each other less well.
-/// - The answer may name the asking node; the router leaves it out.
-/// - Both are called from the node's driver, several at a time; they may wait for a network. The router gives up
+/// - [`Peer::organisation`] is given when somebody else than the node vouches for it, and left out otherwise.
+/// - The answers may name the asking node; the router leaves it out.
+/// - `sample` returns at most `k` members of the network, no author twice, each as likely as another as far as the directory can, and
+///   other ones each time. Those of other spaces may be among them. A directory that knows only who it was asked for has none to give,
+///   which is what it does by default: the most similar ones then take the places of the random ones.
+/// - All are called from the node's driver, several at a time; they may wait for a network. The router gives up
 ///   a look-up that takes longer than its time-out, and the future may be dropped then.
 /// - What a directory says is taken as a hint: packets are signed, and a wrong address costs a failed delivery.
 #[async_trait]
@@ -44,6 +48,12 @@ pub trait Directory: fmt::Debug + Send + Sync + 'static {
 
     /// The `k` known nodes most similar to `fingerprint`.
     async fn nearest(&self, fingerprint: &Fingerprint, k: usize) -> Result<Vec<Peer>, HostError>;
+
+    /// Up to `k` members, whoever they are; none unless the directory implements it.
+    async fn sample(&self, k: usize) -> Result<Vec<Peer>, HostError> {
+        let _ = k;
+        Ok(Vec::new())
+    }
 }
 
 macro_rules! forward {
@@ -56,6 +66,10 @@ macro_rules! forward {
 
             async fn nearest(&self, fingerprint: &Fingerprint, k: usize) -> Result<Vec<Peer>, HostError> {
                 (**self).nearest(fingerprint, k).await
+            }
+
+            async fn sample(&self, k: usize) -> Result<Vec<Peer>, HostError> {
+                (**self).sample(k).await
             }
         }
     };

@@ -3,6 +3,7 @@
 mod clock;
 mod directory;
 mod error;
+mod organisation;
 pub mod overlay;
 mod peer;
 pub mod proto;
@@ -12,6 +13,7 @@ mod transport;
 pub use clock::{Clock, Moment};
 pub use directory::{Descriptor, Directory};
 pub use error::{HostError, HostErrorKind};
+pub use organisation::Organisation;
 pub use peer::{Address, AddressError, Peer};
 pub use store::{Batch, Operation, Row, Store, Table};
 pub use transport::{Transport, transport_fn};

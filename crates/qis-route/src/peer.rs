@@ -7,6 +7,8 @@ use std::sync::Arc;
 use qis_fingerprint::Fingerprint;
 use qis_packet::AuthorId;
 
+use crate::Organisation;
+
 const MAX_ADDRESS_BYTES: usize = 255;
 
 /// Where a transport reaches a node: 1 to 255 bytes of text that only the transport understands.
@@ -30,6 +32,8 @@ pub struct Peer {
     pub address: Address,
     /// The situation it says it is in; what it was found by.
     pub fingerprint: Fingerprint,
+    /// On whose behalf it takes part, as far as the directory has that from somebody other than the node itself, such as a credential.
+    pub organisation: Option<Organisation>,
 }
 
 impl Address {

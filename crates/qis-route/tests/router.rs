@@ -391,7 +391,12 @@ fn the_wait_for_an_acknowledgement_begins_with_the_last_part() {
             Output::Commit(_) => router.handle(now, Input::Committed(Ok(()))),
             Output::Lookup { id, .. } => {
                 let author = support::author(9).identity.author();
-                let peer = Peer { author, address: "far".parse().unwrap(), fingerprint: fingerprint() };
+                let peer = Peer {
+                    author,
+                    address: "far".parse().unwrap(),
+                    fingerprint: fingerprint(),
+                    organisation: None,
+                };
                 router.handle(now, Input::Found { id, result: Ok(vec![peer]) });
             }
             Output::Send { id, frames, .. } => sending = Some((id, frames.len())),

@@ -346,5 +346,5 @@ impl Host {
 
 fn peer(host: &Host) -> Peer {
     let author = host.router.author().identity.author();
-    Peer { author, address: host.address.clone(), fingerprint: fingerprint() }
+    Peer { author, address: host.address.clone(), fingerprint: fingerprint(), organisation: None }
 }

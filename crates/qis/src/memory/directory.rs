@@ -33,6 +33,7 @@ impl Directory for MemoryDirectory {
                 author: descriptor.author,
                 address: descriptor.address.clone(),
                 fingerprint: descriptor.fingerprint.clone(),
+                organisation: None,
             };
             let better = best.get(&peer.author).is_none_or(|(known, _)| cosine > *known);
             if better {
