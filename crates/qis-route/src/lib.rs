@@ -2,7 +2,9 @@
 
 mod clock;
 mod directory;
+mod draw;
 mod error;
+mod full_mesh;
 mod organisation;
 pub mod overlay;
 mod peer;
@@ -13,6 +15,7 @@ mod transport;
 pub use clock::{Clock, Moment};
 pub use directory::{Descriptor, Directory};
 pub use error::{HostError, HostErrorKind};
+pub use full_mesh::{FullMesh, FullMeshError};
 pub use organisation::Organisation;
 pub use peer::{Address, AddressError, Peer};
 pub use store::{Batch, Operation, Row, Store, Table};

@@ -37,8 +37,8 @@ pub use qis_route::proto::{
     Delivery, Pulled, Rate, Receipt, RecipientReport, Refusal, RouterConfig, Stats, Verdict,
 };
 pub use qis_route::{
-    Address, Batch, Clock, Descriptor, Directory, HostError, HostErrorKind, Moment, Operation, Organisation,
-    Peer, Row, Store, Table, Transport, transport_fn,
+    Address, Batch, Clock, Descriptor, Directory, FullMesh, FullMeshError, HostError, HostErrorKind, Moment,
+    Operation, Organisation, Peer, Row, Store, Table, Transport, transport_fn,
 };
 pub use qis_synth as synth;
 pub use qis_synth::bayes::EmpiricalBayes;

@@ -1,49 +1,51 @@
 //! An exact directory.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use qis_fingerprint::Fingerprint;
-use qis_packet::{AuthorId, DomainTag};
-use qis_route::{Descriptor, Directory, HostError, Peer};
+use qis_packet::AuthorId;
+use qis_route::{Descriptor, Directory, FullMesh, FullMeshError, HostError, Organisation, Peer};
 
-/// All descriptors of a process, searched one by one; clones are the same directory.
-#[derive(Clone, Debug, Default)]
-pub struct MemoryDirectory(Arc<Mutex<BTreeMap<(AuthorId, DomainTag), Descriptor>>>);
+const CAPACITY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(65_535);
+
+/// The descriptors of a process, at most 65,536, in one [`FullMesh`]; clones are the same directory.
+#[derive(Clone, Debug)]
+pub struct MemoryDirectory(Arc<FullMesh>);
 
 impl MemoryDirectory {
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(AuthorId, DomainTag), Descriptor>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Says on whose behalf a node takes part.
+    ///
+    /// # Errors
+    ///
+    /// As [`FullMesh::set_organisation`].
+    pub fn set_organisation(
+        &self,
+        author: AuthorId,
+        organisation: Organisation,
+    ) -> Result<(), FullMeshError> {
+        self.0.set_organisation(author, organisation)
+    }
+}
+
+impl Default for MemoryDirectory {
+    fn default() -> Self {
+        Self(Arc::new(FullMesh::new(CAPACITY)))
     }
 }
 
 #[async_trait]
 impl Directory for MemoryDirectory {
     async fn announce(&self, descriptor: &Descriptor) -> Result<(), HostError> {
-        self.lock().insert((descriptor.author, descriptor.domain), descriptor.clone());
-        Ok(())
+        self.0.announce(descriptor).await
     }
 
     async fn nearest(&self, fingerprint: &Fingerprint, k: usize) -> Result<Vec<Peer>, HostError> {
-        let mut best: BTreeMap<AuthorId, (f32, Peer)> = BTreeMap::new();
-        for descriptor in self.lock().values() {
-            let Ok(cosine) = descriptor.fingerprint.cosine(fingerprint) else { continue };
-            let peer = Peer {
-                author: descriptor.author,
-                address: descriptor.address.clone(),
-                fingerprint: descriptor.fingerprint.clone(),
-                organisation: None,
-            };
-            let better = best.get(&peer.author).is_none_or(|(known, _)| cosine > *known);
-            if better {
-                best.insert(peer.author, (cosine, peer));
-            }
-        }
-        let mut found: Vec<(f32, Peer)> = best.into_values().collect();
-        // Stable, so equals stay in the order of their authors.
-        found.sort_by(|a, b| b.0.total_cmp(&a.0));
-        found.truncate(k);
-        Ok(found.into_iter().map(|(_, peer)| peer).collect())
+        self.0.nearest(fingerprint, k).await
+    }
+
+    async fn sample(&self, k: usize) -> Result<Vec<Peer>, HostError> {
+        self.0.sample(k).await
     }
 }
