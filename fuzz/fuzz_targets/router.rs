@@ -15,7 +15,9 @@ use qis_packet::{
 use qis_route::proto::{
     Author, Event, Input, Origin, Output, PayloadDecoder, PayloadRefusal, Router, RouterConfig,
 };
-use qis_route::{Address, Batch, HostError, HostErrorKind, Moment, Operation, Peer, Row, Table};
+use qis_route::{
+    Address, Batch, Candidates, HostError, HostErrorKind, Moment, Operation, Peer, Row, Selection, Table,
+};
 
 const STEPS: usize = 128;
 const ADDRESSES: [&str; 4] = ["a", "b", "c", "d"];
@@ -77,7 +79,8 @@ fn router(config: u8, now: Moment) -> Router<Decoder> {
         1 => RouterConfig::small(),
         _ => RouterConfig::radio(),
     };
-    let config = RouterConfig { max_frame: max_frame(config), ..preset };
+    let selection = if config.is_multiple_of(2) { Some(Selection::hostile()) } else { preset.selection };
+    let config = RouterConfig { max_frame: max_frame(config), selection, ..preset };
     Router::new(config, author, Decoder, [3; 32], now).expect("a preset is valid")
 }
 
@@ -396,16 +399,19 @@ impl World {
         let report = match output {
             Output::Send { id, .. } => Input::Sent { id, result: result(how) },
             Output::Announce { domain, .. } => Input::Announced { domain, result: result(how) },
-            Output::Lookup { id, k, .. } => {
+            Output::Lookup { id, similar, random, .. } => {
                 let peer = |byte: u8| Peer {
                     author: identity(byte).author(),
                     address: address(byte / 8),
                     fingerprint: fingerprint(byte.cast_signed()),
                     organisation: None,
                 };
-                let peers = input.take(k.min(usize::from(how / 8)) + usize::from(how & 1));
-                let peers = peers.iter().map(|&byte| peer(byte)).collect();
-                Input::Found { id, result: result(how).map(|()| peers) }
+                let mut peers = |most: usize| -> Vec<Peer> {
+                    let bytes = input.take(most.min(usize::from(how / 8)) + usize::from(how & 1));
+                    bytes.iter().map(|&byte| peer(byte)).collect()
+                };
+                let candidates = Candidates { similar: peers(similar), random: peers(random) };
+                Input::Found { id, result: result(how).map(|()| candidates) }
             }
             _ => return,
         };

@@ -22,6 +22,15 @@ pub struct Descriptor {
     pub fingerprint: Fingerprint,
 }
 
+/// What a look-up found: whom a [`Selection`](crate::Selection) is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Candidates {
+    /// The most similar ones, the most similar first.
+    pub similar: Vec<Peer>,
+    /// Any members.
+    pub random: Vec<Peer>,
+}
+
 /// Finds the nodes whose situation is most similar: a host's DHT, index or list.
 ///
 /// # To be correct

@@ -9,14 +9,16 @@ mod organisation;
 pub mod overlay;
 mod peer;
 pub mod proto;
+mod selection;
 mod store;
 mod transport;
 
 pub use clock::{Clock, Moment};
-pub use directory::{Descriptor, Directory};
+pub use directory::{Candidates, Descriptor, Directory};
 pub use error::{HostError, HostErrorKind};
 pub use full_mesh::{FullMesh, FullMeshError};
 pub use organisation::Organisation;
 pub use peer::{Address, AddressError, Peer};
+pub use selection::Selection;
 pub use store::{Batch, Operation, Row, Store, Table};
 pub use transport::{Transport, transport_fn};

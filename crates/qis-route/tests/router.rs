@@ -15,7 +15,7 @@ use qis_route::proto::{
     Delivery, EmitError, Event, Input, Origin, Output, PullError, Rate, Refusal, Router, RouterConfig,
     Verdict,
 };
-use qis_route::{Address, HostErrorKind, Moment, Peer, Row, Table};
+use qis_route::{Address, Candidates, HostErrorKind, Moment, Peer, Row, Selection, Table};
 use support::{DIMS, Fate, Maker, START, World, config, domain, draft, fingerprint, push};
 
 const HOUR: u64 = 3600;
@@ -397,7 +397,10 @@ fn the_wait_for_an_acknowledgement_begins_with_the_last_part() {
                     fingerprint: fingerprint(),
                     organisation: None,
                 };
-                router.handle(now, Input::Found { id, result: Ok(vec![peer]) });
+                router.handle(
+                    now,
+                    Input::Found { id, result: Ok(Candidates { similar: vec![peer], random: Vec::new() }) },
+                );
             }
             Output::Send { id, frames, .. } => sending = Some((id, frames.len())),
             _ => {}
@@ -1056,4 +1059,49 @@ fn an_address_is_bounded() {
     assert!("".parse::<Address>().is_err());
     assert!("a".repeat(256).parse::<Address>().is_err());
     assert_eq!("a".repeat(255).parse::<Address>().unwrap().as_str().len(), 255);
+}
+
+#[test]
+fn a_selection_says_who_gets_an_outcome_and_who_is_asked() {
+    let mut world =
+        World::with(12, &RouterConfig { selection: Some(Selection::most_similar(3)), ..config() });
+    // Of host 0's recipients: how many, and how many of the last five, which the directory names as members at random only.
+    let recipients = |world: &mut World, selection: Option<Selection>| {
+        let now = world.now;
+        let router = &mut world.hosts[0].router;
+        match selection {
+            Some(selection) => router.emit_to(now, draft(1.0), Origin(""), selection).unwrap(),
+            None => router.emit(now, draft(1.0), Origin("")).unwrap(),
+        };
+        world.settle();
+        let receipt = world.hosts[0].receipt();
+        let last: Vec<_> = world.hosts[7..].iter().map(|host| host.address.clone()).collect();
+        let random = receipt.recipients.iter().filter(|one| last.contains(&one.address)).count();
+        (receipt.delivered(), random)
+    };
+    assert_eq!(recipients(&mut world, None), (3, 0), "the configuration's");
+    let mixed = Selection { random: 3, ..Selection::most_similar(2) };
+    world.hosts[0].router.set_selection(domain(), mixed).unwrap();
+    let (delivered, random) = recipients(&mut world, None);
+    assert_eq!(delivered, 5, "the domain's");
+    assert!(random > 0);
+    assert_eq!(recipients(&mut world, Some(Selection::most_similar(1))), (1, 0), "the emission's");
+    assert_eq!(recipients(&mut world, None).0, 5, "for once");
+
+    let now = world.now;
+    let router = &mut world.hosts[0].router;
+    router.pull(now, domain(), fingerprint()).unwrap();
+    world.settle();
+    let pulled = world.hosts[0].events.iter().rev().find_map(|event| match event {
+        Event::Pulled { result, .. } => Some(result.asked),
+        _ => None,
+    });
+    assert_eq!(pulled, Some(5));
+
+    let router = &mut world.hosts[0].router;
+    let nobody = Selection::most_similar(0);
+    assert!(router.set_selection("other".parse().unwrap(), mixed).is_err());
+    assert!(router.set_selection(domain(), nobody).is_err());
+    let refused = router.emit_to(now, draft(1.0), Origin(""), nobody);
+    assert!(matches!(refused, Err(EmitError::Selection(_))));
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, Stream};
 use qis_route::proto::{Event, Input, Output};
-use qis_route::{Descriptor, HostError, HostErrorKind};
+use qis_route::{Candidates, Descriptor, HostError, HostErrorKind};
 
 use crate::EmitError;
 use crate::events::{Listeners, public};
@@ -86,9 +86,18 @@ impl Driver {
                 }
                 Input::Sent { id, result: Ok(()) }
             }),
-            Output::Lookup { id, fingerprint, k, allowed } => Box::pin(async move {
-                let nearest = async { inner.directory.nearest(&fingerprint, k).await };
-                Input::Found { id, result: contained(nearest, Some((allowed, &inner))).await }
+            Output::Lookup { id, fingerprint, similar, random, allowed } => Box::pin(async move {
+                let members = if random > 0 {
+                    let sample = async { inner.directory.sample(random + similar).await };
+                    // Half the time at most, so that the similar ones are found also when this fails.
+                    contained(sample, Some((allowed / 2, &inner))).await.unwrap_or_default()
+                } else {
+                    Vec::new()
+                };
+                let similar = similar + random.saturating_sub(members.len());
+                let nearest = async { inner.directory.nearest(&fingerprint, similar).await };
+                let found = contained(nearest, Some((allowed, &inner))).await;
+                Input::Found { id, result: found.map(|similar| Candidates { similar, random: members }) }
             }),
             Output::Announce { domain, fingerprint } => Box::pin(async move {
                 let author = inner.lock().router.author().identity.author();

@@ -10,9 +10,9 @@ use qis_packet::{
 };
 
 use super::FRAME_OVERHEAD;
+use crate::Selection;
 
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
-const MOST_RECIPIENTS: usize = 1000;
 /// All of a signed packet but its tag, its fingerprint and its payload, at the longest; the wire format has the table.
 const LONGEST_OVERHEAD: usize = 143;
 /// The longest tag, and the fewest bytes of any delta.
@@ -29,14 +29,17 @@ pub struct Rate {
 
 /// The bounds and waits of a router. Every queue and table has one; what happens at it is said beside it.
 ///
-/// Later versions add fields: write `RouterConfig { k, ..RouterConfig::default() }`.
+/// Later versions add fields: write `RouterConfig { attempts, ..RouterConfig::default() }`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouterConfig {
-    /// To how many most similar nodes an outcome is sent, and how many a pull asks: 1 to 1,000, 20 by default. More reach more and cost as many
-    /// packets.
-    pub k: NonZeroUsize,
+    /// To whom an outcome is sent, and whom a pull asks, in domains for which nothing else [was set](super::Router::set_selection): 1 to 1,000
+    /// in all. More reach more and cost as many packets.
+    ///
+    /// [`None`], the default, leaves it open: the router takes [`Selection::article`], and the facade chooses by what is in a domain. A
+    /// selection counts for all domains that have none of their own.
+    pub selection: Option<Selection>,
     /// How often a packet is sent to one recipient at most, the first time included: 1 to 16, 5 by default. So one emission causes at most
-    /// `k * attempts` packets. A packet that has no room for its author's key needs two attempts at a recipient that does not know it.
+    /// as many packets as there are recipients, times `attempts`. A packet that has no room for its author's key needs two attempts at a recipient that does not know it.
     pub attempts: u8,
     /// How long to wait for the first acknowledgement, 2 s by default; each further wait is twice as long, a quarter more or less. Set it
     /// to some round trips of the link: a minute over a radio. It is also how long the transport may take to hand over a frame, or each part
@@ -102,7 +105,7 @@ impl RouterConfig {
     #[must_use]
     pub fn radio() -> Self {
         Self {
-            k: nonzero(5),
+            selection: Some(Selection::most_similar(5)),
             attempts: 4,
             retry_after: Duration::from_secs(60),
             lookup_timeout: Duration::from_secs(120),
@@ -165,8 +168,8 @@ impl RouterConfig {
         let refuse = |field, problem| Err(ConfigError { field, problem });
         let waitable = |wait: Duration| !wait.is_zero() && wait <= LONGEST_WAIT;
         let positive = |rate: &Rate| rate.per_second > 0.0 && rate.per_second.is_finite() && rate.burst >= 1;
-        if self.k.get() > MOST_RECIPIENTS {
-            refuse("k", "must be 1 to 1,000")
+        if let Some(Err(error)) = self.selection.map(|selection| selection.validate()) {
+            Err(error)
         } else if !(1..=16).contains(&self.attempts) {
             refuse("attempts", "must be 1 to 16")
         } else if !waitable(self.retry_after) {
@@ -217,7 +220,7 @@ const fn nonzero(value: usize) -> NonZeroUsize {
 impl Default for RouterConfig {
     fn default() -> Self {
         Self {
-            k: nonzero(20),
+            selection: None,
             attempts: 5,
             retry_after: Duration::from_secs(2),
             lookup_timeout: Duration::from_secs(10),
@@ -261,7 +264,7 @@ mod tests {
         assert_eq!(refused(|c| (c.max_frame, c.parity) = (24, Parity::Parts(101))), "parity");
         assert_eq!(refused(|c| c.reassembly.frame_bytes = 555), "reassembly.frame_bytes");
         assert_eq!(refused(|c| c.reassembly.bytes = 0), "reassembly.bytes");
-        assert_eq!(refused(|c| c.k = NonZeroUsize::MAX), "k");
+        assert_eq!(refused(|c| c.selection = Some(Selection::most_similar(1001))), "selection");
         assert_eq!(refused(|c| c.answer_packets = 33), "answer_packets");
         assert_eq!(refused(|c| c.fingerprint_bytes = 8), "fingerprint_bytes");
         assert_eq!(refused(|c| c.fingerprint_bytes = 193), "fingerprint_bytes");

@@ -9,7 +9,7 @@ use super::outbox::{Emission, Phase, Recipient};
 use super::own::Origin;
 use super::router::{Asker, Effect, Sending, Timer};
 use super::{Delivery, EmissionId, EmitError, Event, PayloadDecoder, Router, SendId};
-use crate::{Address, HostError, Moment, Operation, Peer, Table};
+use crate::{Address, HostError, Moment, Operation, Peer, Selection, Table};
 
 /// Renewed when two thirds of its lifetime are over.
 const RENEW_AT: (u64, u64) = (2, 3);
@@ -20,7 +20,8 @@ const RENEW_PAUSE: Duration = Duration::from_secs(60);
 const RENEW_LOOK: Duration = Duration::from_secs(3600);
 
 impl<D: PayloadDecoder> Router<D> {
-    /// Emits an outcome: makes it this node's standing packet, durably, then sends it to the most similar nodes.
+    /// Emits an outcome: makes it this node's standing packet, durably, then sends it to the nodes that the domain's
+    /// [selection](Self::set_selection) chooses for its fingerprint.
     ///
     /// The packet keeps to the draft's bounds of size and to the [configuration's](super::RouterConfig::max_packet_bytes); when the clock
     /// states it again, only the latter are known.
@@ -30,6 +31,32 @@ impl<D: PayloadDecoder> Router<D> {
     /// [`EmitError`] when the outcome is refused; nothing has changed then. A failure of the store comes later, as
     /// [`Event::EmissionFailed`].
     pub fn emit(&mut self, now: Moment, draft: Draft, origin: Origin<'_>) -> Result<EmissionId, EmitError> {
+        self.emit_chosen(now, draft, origin, None)
+    }
+
+    /// The same, with a selection for this time. After a restart, and when the clock states the outcome again, it is the domain's again.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError::Selection`], and those of [`emit`](Self::emit).
+    pub fn emit_to(
+        &mut self,
+        now: Moment,
+        draft: Draft,
+        origin: Origin<'_>,
+        selection: Selection,
+    ) -> Result<EmissionId, EmitError> {
+        selection.validate()?;
+        self.emit_chosen(now, draft, origin, Some(selection))
+    }
+
+    fn emit_chosen(
+        &mut self,
+        now: Moment,
+        draft: Draft,
+        origin: Origin<'_>,
+        selection: Option<Selection>,
+    ) -> Result<EmissionId, EmitError> {
         if self.poisoned {
             return Err(EmitError::StorePoisoned);
         }
@@ -59,7 +86,7 @@ impl<D: PayloadDecoder> Router<D> {
         self.own.take();
         let id = EmissionId(self.count());
         let (standing, row) = self.inbox.prepare(verified, content);
-        let emission = Emission::new(packet);
+        let emission = Emission::new(packet, selection.unwrap_or(self.selection(domain)));
         let order = Operation::Put { table: Table::Order, key: Vec::new(), value: self.own.row() };
         for operation in [row, emission.row(), order] {
             self.journal.stage(operation, Some(id));
@@ -106,12 +133,12 @@ impl<D: PayloadDecoder> Router<D> {
 
     pub(super) fn start_emission(&mut self, now: Moment, id: EmissionId) {
         let Some(emission) = self.emissions.get(&id) else { return };
-        let fingerprint = emission.packet.fingerprint().clone();
+        let (fingerprint, selection) = (emission.packet.fingerprint().clone(), emission.selection);
         let attempt = match emission.phase {
             Phase::Finding { attempt, .. } => attempt + 1,
             Phase::Committing | Phase::Delivering => 1,
         };
-        let lookup = self.look_up(now, Asker::Emission(id), fingerprint);
+        let lookup = self.look_up(now, Asker::Emission(id), fingerprint, selection);
         if let Some(emission) = self.emissions.get_mut(&id) {
             emission.phase = Phase::Finding { lookup, attempt };
         }

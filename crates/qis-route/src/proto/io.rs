@@ -6,7 +6,7 @@ use qis_fingerprint::Fingerprint;
 use qis_packet::{AuthorId, DomainTag, PacketId};
 
 use super::{EmissionId, EmitError, Pulled, Receipt};
-use crate::{Address, Batch, HostError, Peer, Table};
+use crate::{Address, Batch, Candidates, HostError, Table};
 
 /// Names a look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,14 +35,20 @@ pub enum Output {
         /// How long each of them may take.
         allowed: Duration,
     },
-    /// Ask the directory for the most similar nodes; the result is [`Input::Found`].
+    /// Ask the directory for peers; the result is [`Input::Found`].
+    ///
+    /// When `random` is more than 0, ask for `random + similar` [members](crate::Directory::sample) first, since the similar ones may be
+    /// among them; give that part of the time, and take a failure for none. Then ask for the `similar`
+    /// [most similar](crate::Directory::nearest) ones, and for as many more as there were members fewer than `random`: those take their places.
     Lookup {
         /// Names it.
         id: LookupId,
         /// Similar to what.
         fingerprint: Fingerprint,
-        /// How many.
-        k: usize,
+        /// How many similar ones.
+        similar: usize,
+        /// How many of any kind.
+        random: usize,
         /// How long it may take.
         allowed: Duration,
     },
@@ -75,7 +81,7 @@ pub enum Input {
         /// Which.
         id: LookupId,
         /// Who was found.
-        result: Result<Vec<Peer>, HostError>,
+        result: Result<Candidates, HostError>,
     },
     /// An announcement ended.
     Announced {

@@ -5,12 +5,14 @@ use qis_packet::OutcomePacket;
 use super::LookupId;
 use super::receipt::{Delivery, EmissionId, Receipt, RecipientReport};
 use super::timer::TimerKey;
-use crate::{HostError, Operation, Peer, Table};
+use crate::{HostError, Operation, Peer, Selection, Table};
 
 /// An outcome on its way to its recipients.
 #[derive(Debug)]
 pub(super) struct Emission {
     pub(super) packet: OutcomePacket,
+    /// Not stored: after a restart it is the domain's.
+    pub(super) selection: Selection,
     pub(super) phase: Phase,
     pub(super) recipients: Vec<Recipient>,
     pub(super) lookup_error: Option<HostError>,
@@ -42,8 +44,8 @@ pub(super) struct Recipient {
 }
 
 impl Emission {
-    pub(super) fn new(packet: OutcomePacket) -> Self {
-        Self { packet, phase: Phase::Committing, recipients: Vec::new(), lookup_error: None }
+    pub(super) fn new(packet: OutcomePacket, selection: Selection) -> Self {
+        Self { packet, selection, phase: Phase::Committing, recipients: Vec::new(), lookup_error: None }
     }
 
     pub(super) fn is_delivered(&self) -> bool {

@@ -87,7 +87,7 @@ impl Pull {
 }
 
 impl<D: PayloadDecoder> Router<D> {
-    /// Asks the nodes most similar to `fingerprint` for their newest packets of a domain. Ends with [`Event::Pulled`].
+    /// Asks the nodes that the domain's [selection](Self::set_selection) chooses for `fingerprint` for their newest packets of the domain. Ends with [`Event::Pulled`].
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl<D: PayloadDecoder> Router<D> {
             timers: Vec::new(),
         };
         self.pulls.insert(id, pull);
-        self.look_up(now, Asker::Pull(id), fingerprint);
+        self.look_up(now, Asker::Pull(id), fingerprint, self.selection(domain));
         Ok(id)
     }
 

@@ -2,7 +2,7 @@
 
 use qis_packet::{AuthorId, DomainTag, Order, PacketError, PacketId};
 
-use super::PayloadRefusal;
+use super::{ConfigError, PayloadRefusal};
 use crate::{Address, HostError, HostErrorKind};
 
 /// Names an emission of one router.
@@ -85,6 +85,9 @@ pub enum EmitError {
     /// The outcome makes no packet.
     #[error("the outcome makes no packet")]
     Packet(#[from] PacketError),
+    /// The selection chooses nobody or too many.
+    #[error("the selection is refused")]
+    Selection(#[from] ConfigError),
     /// As many emissions as the configuration allows are under way. Wait for a receipt.
     #[error("{limit} emissions are under way already")]
     QueueFull {

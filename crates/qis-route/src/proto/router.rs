@@ -22,7 +22,9 @@ use super::{
     ConfigError, Delivery, EmissionId, EmitError, Event, Input, LookupId, Output, PullId, RestoreError,
     RouterConfig, SendId, Stats,
 };
-use crate::{Address, Descriptor, HostError, HostErrorKind, Moment, Operation, Peer, Row, Table};
+use crate::{
+    Address, Candidates, Descriptor, HostError, HostErrorKind, Moment, Operation, Peer, Row, Selection, Table,
+};
 
 const PURGE_EVERY: Duration = Duration::from_secs(600);
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(6 * 3600);
@@ -76,6 +78,13 @@ pub(super) struct Sending {
 }
 
 #[derive(Debug)]
+struct Lookup {
+    asker: Asker,
+    selection: Selection,
+    timer: TimerKey,
+}
+
+#[derive(Debug)]
 struct Announced {
     fingerprint: Fingerprint,
     timer: TimerKey,
@@ -95,7 +104,9 @@ pub struct Router<D: PayloadDecoder> {
     /// Whose acknowledgement a nonce brings.
     pub(super) nonces_out: BTreeMap<u64, (EmissionId, usize)>,
     pub(super) pulls: BTreeMap<PullId, Pull>,
-    lookups: BTreeMap<LookupId, (Asker, TimerKey)>,
+    /// Of domains that have one of their own.
+    selections: BTreeMap<DomainTag, Selection>,
+    lookups: BTreeMap<LookupId, Lookup>,
     pub(super) sends: BTreeMap<SendId, Sending>,
     announced: BTreeMap<DomainTag, Announced>,
     /// Domains whose renewal has a timer.
@@ -154,6 +165,7 @@ impl<D: PayloadDecoder> Router<D> {
             emissions: BTreeMap::new(),
             nonces_out: BTreeMap::new(),
             pulls: BTreeMap::new(),
+            selections: BTreeMap::new(),
             lookups: BTreeMap::new(),
             sends: BTreeMap::new(),
             announced: BTreeMap::new(),
@@ -218,7 +230,28 @@ impl<D: PayloadDecoder> Router<D> {
 
     fn resume(&mut self, packet: OutcomePacket) {
         let id = EmissionId(self.count());
-        self.emissions.insert(id, Emission::new(packet));
+        let selection = self.selection(packet.domain());
+        self.emissions.insert(id, Emission::new(packet, selection));
+    }
+
+    /// Sets to whom outcomes of a domain are sent and whom a pull asks, from the next one on.
+    ///
+    /// Call it before [`restore`](Self::restore), so that it counts for what was not delivered before a restart.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when it chooses none or more than 1,000, or the node has no part in the domain; nothing has changed then.
+    pub fn set_selection(&mut self, domain: DomainTag, selection: Selection) -> Result<(), ConfigError> {
+        selection.validate()?;
+        if !self.decoder.knows(&domain) {
+            return Err(ConfigError { field: "selection", problem: "must be for a domain of this node" });
+        }
+        self.selections.insert(domain, selection);
+        Ok(())
+    }
+
+    pub(super) fn selection(&self, domain: DomainTag) -> Selection {
+        self.selections.get(&domain).copied().or(self.config.selection).unwrap_or_default()
     }
 
     /// Starts: goes on with what the store held, and sets the clocks.
@@ -467,36 +500,36 @@ impl<D: PayloadDecoder> Router<D> {
         self.urgent.push_back(Output::Event(event));
     }
 
-    pub(super) fn look_up(&mut self, now: Moment, asker: Asker, fingerprint: Fingerprint) -> LookupId {
+    pub(super) fn look_up(
+        &mut self,
+        now: Moment,
+        asker: Asker,
+        fingerprint: Fingerprint,
+        selection: Selection,
+    ) -> LookupId {
         let id = LookupId(self.count());
-        let (k, allowed) = (self.config.k.get().saturating_add(1), self.config.lookup_timeout);
+        let allowed = self.config.lookup_timeout;
         let timer = self.timers.set(now.elapsed.saturating_add(allowed), Timer::Lookup(id));
-        self.lookups.insert(id, (asker, timer));
-        self.urgent.push_back(Output::Lookup { id, fingerprint, k, allowed });
+        self.lookups.insert(id, Lookup { asker, selection, timer });
+        let (similar, random) = (selection.similar_wanted(), selection.random.into());
+        self.urgent.push_back(Output::Lookup { id, fingerprint, similar, random, allowed });
         id
     }
 
-    fn found(&mut self, now: Moment, id: LookupId, result: Result<Vec<Peer>, HostError>) {
-        let Some((asker, timer)) = self.lookups.remove(&id) else { return };
+    fn found(&mut self, now: Moment, id: LookupId, result: Result<Candidates, HostError>) {
+        let Some(Lookup { asker, selection, timer }) = self.lookups.remove(&id) else { return };
         self.timers.cancel(timer);
-        let result = result.map(|peers| self.choose(peers));
+        let result = result.map(|candidates| self.choose(&selection, candidates));
         match asker {
             Asker::Emission(id) => self.found_recipients(now, id, result),
             Asker::Pull(id) => self.found_sources(now, id, result),
         }
     }
 
-    /// Leaves out this node and repetitions, and takes the first k.
-    fn choose(&self, peers: Vec<Peer>) -> Vec<Peer> {
-        let me = self.inbox.root(self.author.id());
-        let mut chosen: Vec<Peer> = Vec::new();
-        for peer in peers {
-            let known = chosen.iter().any(|one| one.author == peer.author || one.address == peer.address);
-            if self.inbox.root(peer.author) != me && !known && chosen.len() < self.config.k.get() {
-                chosen.push(peer);
-            }
-        }
-        chosen
+    fn choose(&mut self, selection: &Selection, candidates: Candidates) -> Vec<Peer> {
+        let (inbox, nonces) = (&self.inbox, &mut self.nonces);
+        let me = inbox.root(self.author.id());
+        selection.choose(candidates, |author| inbox.root(author), me, || nonces.next())
     }
 
     fn fire(&mut self, now: Moment, timer: Timer) {

@@ -13,7 +13,7 @@ use qis_packet::{
 use qis_route::proto::{
     Author, Event, Input, Output, PayloadDecoder, PayloadRefusal, Router, RouterConfig, Verdict,
 };
-use qis_route::{Address, HostError, HostErrorKind, Moment, Operation, Peer, Row, Table};
+use qis_route::{Address, Candidates, HostError, HostErrorKind, Moment, Operation, Peer, Row, Table};
 
 pub(crate) const DIMS: usize = 3;
 pub(crate) const START: u64 = 1_795_000_000;
@@ -239,10 +239,18 @@ impl World {
                 let result = sent.find(Result::is_err).unwrap_or(Ok(()));
                 self.hosts[index].router.handle(now, Input::Sent { id, result });
             }
-            Output::Lookup { id, k, .. } => {
+            Output::Lookup { id, similar, random, .. } => {
                 let result = match self.hosts[index].directory {
                     Some(kind) => Err(HostError::new(kind, "as the test says")),
-                    None => Ok(self.hosts.iter().take(k).map(peer).collect()),
+                    None => {
+                        // Members at random are the last ones, so that a test tells them from similar ones.
+                        let members = if random > 0 { random + similar } else { 0 };
+                        let random: Vec<Peer> = self.hosts.iter().rev().take(members).map(peer).collect();
+                        Ok(Candidates {
+                            similar: self.hosts.iter().take(similar).map(peer).collect(),
+                            random,
+                        })
+                    }
                 };
                 self.hosts[index].router.handle(now, Input::Found { id, result });
             }
