@@ -188,11 +188,17 @@ impl NodeBuilder {
                 SiteSecret::derived(&identity, Epoch::of(oldest))?
             }
         };
+        let selections: Vec<_> =
+            domains.values().map(|domain: &Domain| (domain.tag, domain.selection_within(&config))).collect();
         let domains = Domains(Arc::new(domains));
         let author = Author { identity, secret, node: self.name, network: self.network };
         let mut router = Router::new(config, author, domains.clone(), seed, now)?;
         if let Some(statement) = self.rotation {
             router.set_rotation(statement)?;
+        }
+        for (tag, selection) in selections {
+            let refuse = |error: ConfigError| BuildError::Domain { domain: tag, source: error.into() };
+            router.set_selection(tag, selection).map_err(refuse)?;
         }
         let mut states = BTreeMap::new();
         for table in Table::ALL {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use qis_codec::MAX_DIMS;
 use qis_packet::{DomainTag, DomainTagError, Lifetime, OutcomePacket, Payload};
-use qis_route::proto::{PayloadDecoder, PayloadRefusal, RouterConfig};
+use qis_route::Selection;
+use qis_route::proto::{ConfigError, PayloadDecoder, PayloadRefusal, RouterConfig};
 use qis_synth::bayes::EmpiricalBayes;
 use qis_synth::evidence::{EvidenceSummary, Schema};
 use qis_synth::rules::{AnchoredMean, Ema};
@@ -23,6 +24,7 @@ pub struct Domain {
     pub(crate) situation: Option<String>,
     pub(crate) lifetime: Lifetime,
     pub(crate) min_records: usize,
+    selection: Option<Selection>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,6 +50,9 @@ pub enum DomainError {
         /// Bytes a packet leaves it.
         available: usize,
     },
+    /// A selection that chooses nobody or too many.
+    #[error(transparent)]
+    Selection(#[from] ConfigError),
     /// Vectors of no coordinate, or of more than 4,096.
     #[error("a domain's vectors have 1 to 4096 coordinates, not {dims}")]
     Dims {
@@ -103,7 +108,15 @@ impl Domain {
     }
 
     fn new(tag: DomainTag, kind: Kind, rule: Arc<dyn Synthesizer>) -> Self {
-        Self { tag, kind, rule, situation: None, lifetime: Lifetime::default(), min_records: 20 }
+        Self {
+            tag,
+            kind,
+            rule,
+            situation: None,
+            lifetime: Lifetime::default(),
+            min_records: 20,
+            selection: None,
+        }
     }
 
     /// Another rule of synthesis.
@@ -132,6 +145,24 @@ impl Domain {
     pub const fn min_records(mut self, records: usize) -> Self {
         self.min_records = records;
         self
+    }
+
+    /// To whom outcomes of this domain are sent, and whom a pull asks.
+    ///
+    /// By default it is that of the node's [configuration](RouterConfig::selection); where that has none either,
+    /// [`Selection::balanced`] for evidence, and [`Selection::article`] for plain vectors, whose rules take the mean of what they get:
+    /// outcomes of sites unlike this one would only pull it away. Among strangers, take [`Selection::hostile`].
+    pub const fn selection(mut self, selection: Selection) -> Self {
+        self.selection = Some(selection);
+        self
+    }
+
+    /// What counts in a node of this configuration.
+    pub(crate) fn selection_within(&self, config: &RouterConfig) -> Selection {
+        self.selection.or(config.selection).unwrap_or(match self.kind {
+            Kind::Delta { .. } => Selection::article(),
+            Kind::Evidence { .. } => Selection::balanced(),
+        })
     }
 
     /// Coordinates of an estimate.

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use futures_channel::oneshot;
 use qis_fingerprint::{Fingerprint, FingerprintError};
 use qis_packet::{Confidence, DomainTag, Draft, Lifetime, Lineage, MAX_PACKET_BYTES, Support};
+use qis_route::Selection;
 use qis_route::proto::{EmissionId, EmitError as RouteError, Origin, PayloadRefusal, Receipt};
 
 use crate::domain::{Domain, Kind};
@@ -29,6 +30,7 @@ pub struct Emit {
     fingerprint: Option<Fingerprint>,
     situation: Option<String>,
     lineage: Option<Lineage>,
+    selection: Option<Selection>,
 }
 
 /// An outcome that is durable and will be sent, also if the process ends now and a node is built on the same store later.
@@ -52,6 +54,7 @@ impl Emit {
             fingerprint: None,
             situation: None,
             lineage: None,
+            selection: None,
         }
     }
 
@@ -98,6 +101,13 @@ impl Emit {
         self
     }
 
+    /// To whom it is sent this time; as the domain's [selection](Domain::selection) says by default, which also counts when the
+    /// outcome is stated again later, or goes on after a restart.
+    pub const fn selection(mut self, selection: Selection) -> Self {
+        self.selection = Some(selection);
+        self
+    }
+
     /// Emits and returns as soon as the outcome is durable; delivery goes on in the background.
     ///
     /// # Errors
@@ -132,7 +142,11 @@ impl Emit {
         let now = inner.clock.now();
         let mut core = inner.lock();
         check_running(&self.node, &core)?;
-        let id = core.router.emit(now, draft, Origin(&self.source))?;
+        let origin = Origin(&self.source);
+        let id = match self.selection {
+            Some(selection) => core.router.emit_to(now, draft, origin, selection)?,
+            None => core.router.emit(now, draft, origin)?,
+        };
         let observed = self.lineage.is_none();
         let change = if observed { OwnChange::Observed(self.outcome) } else { OwnChange::None };
         core.pending.insert(id, (domain.tag, change));

@@ -38,7 +38,7 @@ pub use qis_route::proto::{
 };
 pub use qis_route::{
     Address, Batch, Clock, Descriptor, Directory, FullMesh, FullMeshError, HostError, HostErrorKind, Moment,
-    Operation, Organisation, Peer, Row, Store, Table, Transport, transport_fn,
+    Operation, Organisation, Peer, Row, Selection, Store, Table, Transport, transport_fn,
 };
 pub use qis_synth as synth;
 pub use qis_synth::bayes::EmpiricalBayes;

@@ -30,7 +30,7 @@ impl Synthesize {
         Self { node, domain, pull: false }
     }
 
-    /// First asks the most similar nodes for their newest packets of the domain.
+    /// First asks the nodes that the domain's [selection](crate::Domain::selection) chooses for their newest packets of the domain.
     ///
     /// Packets are pushed to the nodes that are most similar to their author, which need not be those the author is most similar to; and a
     /// node that joined late missed them. So this is the thorough way, and costs a look-up and some answers. It needs a fingerprint: of an

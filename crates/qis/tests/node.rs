@@ -10,8 +10,8 @@ use qis::memory::{ManualClock, MemoryDirectory, MemoryStore, Network};
 use qis::{
     Address, BuildError, Delivery, Descriptor, Directory, Domain, Embedder, EmitError, Evidence, Family,
     Fingerprint, HostError, HostErrorKind, Identity, Lifetime, NetworkId, Node, NodeBuilder, NodeEvent, Peer,
-    Receipt, RouterConfig, Scaling, Schema, SpaceId, SynthesizeError, Timestamp, Transport, async_trait,
-    embedder_fn,
+    Receipt, RouterConfig, Scaling, Schema, Selection, SpaceId, SynthesizeError, Timestamp, Transport,
+    async_trait, embedder_fn,
 };
 
 const DOMAIN: &str = "cardiology/heart";
@@ -745,4 +745,79 @@ fn handles_are_send_and_sync() {
         send(node.run());
     }
     let _ = futures;
+}
+
+/// A directory that writes down what it is asked for: how many similar ones, or how many members.
+#[derive(Debug)]
+struct Asked {
+    inner: MemoryDirectory,
+    log: Arc<std::sync::Mutex<Vec<(&'static str, usize)>>>,
+    samples: bool,
+}
+
+#[async_trait]
+impl Directory for Asked {
+    async fn announce(&self, descriptor: &Descriptor) -> Result<(), HostError> {
+        self.inner.announce(descriptor).await
+    }
+
+    async fn nearest(&self, fingerprint: &Fingerprint, k: usize) -> Result<Vec<Peer>, HostError> {
+        self.log.lock().unwrap().push(("similar", k));
+        self.inner.nearest(fingerprint, k).await
+    }
+
+    async fn sample(&self, k: usize) -> Result<Vec<Peer>, HostError> {
+        self.log.lock().unwrap().push(("any", k));
+        if self.samples {
+            self.inner.sample(k).await
+        } else {
+            Err(HostError::new(HostErrorKind::Unavailable, "as the test says"))
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_domain_says_who_gets_its_outcomes() {
+    let net = Network::new();
+    let asked = |net: &Network, seed: u8, samples: bool| {
+        let log = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let directory = Asked { inner: net.directory(), log: Arc::clone(&log), samples };
+        (builder(net, seed).directory(directory), move || std::mem::take(&mut *log.lock().unwrap()))
+    };
+    let delta = || Domain::delta("plain", 1).unwrap();
+    let other = Domain::delta("other", 1).unwrap().selection(Selection::most_similar(1));
+    let (builder, log) = asked(&net, 1, true);
+    let domain = Domain::evidence(DOMAIN, schema()).unwrap();
+    let a = start(&net, builder.domain(domain).domain(delta()).domain(other)).await;
+    for seed in 2..6 {
+        let domain = Domain::evidence(DOMAIN, schema()).unwrap();
+        let node = start(&net, self::builder(&net, seed).domain(domain).domain(delta())).await;
+        node.emit(DOMAIN, evidence(60, 0.8)).await.unwrap();
+    }
+
+    let receipt = a.emit(DOMAIN, evidence(60, 0.8)).await.unwrap();
+    assert_eq!((receipt.delivered(), log()), (4, vec![("any", 41), ("similar", 36)]), "5 members are no 20");
+    a.synthesize(DOMAIN).pull().await.unwrap();
+    assert_eq!(log(), [("any", 41), ("similar", 36)]);
+    a.emit("plain", [1.0]).await.unwrap();
+    assert_eq!(log(), [("similar", 21)]);
+    let receipt = a.emit("other", [1.0]).await.unwrap();
+    assert_eq!((receipt.recipients.len(), log()), (1, vec![("similar", 2)]));
+    a.emit("plain", [1.0]).selection(Selection { random: 2, ..Selection::most_similar(1) }).await.unwrap();
+    assert_eq!(log(), [("any", 4), ("similar", 2)], "all are there");
+    let nobody = a.emit("plain", [1.0]).selection(Selection::most_similar(0)).await.unwrap_err();
+    assert!(matches!(nobody, EmitError::Route(_)));
+
+    let (builder, log) = asked(&net, 7, false);
+    let radio = RouterConfig { retry_after: Duration::from_millis(5), ..RouterConfig::radio() };
+    let domain = || Domain::evidence(DOMAIN, schema()).unwrap();
+    let b = start(&net, builder.domain(domain()).config(radio)).await;
+    b.emit(DOMAIN, evidence(60, 0.8)).await.unwrap();
+    assert_eq!(log(), [("similar", 6)], "a configuration's selection counts for evidence too");
+    let (builder, log) = asked(&net, 8, false);
+    let c = start(&net, builder.domain(domain())).await;
+    c.emit(DOMAIN, evidence(60, 0.8)).await.unwrap();
+    assert_eq!(log(), [("any", 41), ("similar", 41)], "similar ones take the places");
+    let refused = self::builder(&net, 9).domain(domain().selection(Selection::most_similar(1001))).build();
+    assert!(matches!(refused.await, Err(BuildError::Domain { .. })));
 }
