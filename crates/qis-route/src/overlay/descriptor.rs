@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use postcard::{take_from_bytes, to_extend};
 use qis_fingerprint::{Fingerprint, SpaceId};
-use qis_packet::{AuthorId, Identity, NetworkId, Order, PublicKey};
+use qis_packet::{AuthorId, Identity, NetworkId, Order, PublicKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Refusal;
 use super::metric::{self, Direction};
-use crate::Address;
+use crate::{Address, Organisation};
 
 /// The most dimensions of a fingerprint in an overlay, so that some descriptors fit in one frame.
 pub const MAX_OVERLAY_DIMS: usize = 1024;
@@ -55,6 +55,9 @@ pub struct Contact {
     codes_at: u16,
     dims: u16,
     form: Form,
+    organisation: Option<Organisation>,
+    /// Until when it is admitted, in seconds since 1970; `u32::MAX` for ever. Four bytes, since there are many contacts.
+    expires: u32,
     /// The descriptor as it was signed, or the codes only.
     data: Box<[u8]>,
 }
@@ -74,10 +77,26 @@ enum Form {
 ///
 /// # To be correct
 ///
-/// The answer depends on the arguments only, since every node asks for itself and the answer is kept; it is quick, and does not wait.
+/// The answer depends on the arguments, on what was given when it was made and on the time the host has told it, on nothing else, since every
+/// node asks for itself; it is quick, and does not wait. A descriptor that is kept is not asked about again.
 pub trait Admission: fmt::Debug + Send + Sync + 'static {
-    /// Whether this credential admits this author.
-    fn admits(&self, author: AuthorId, credential: &[u8]) -> bool;
+    /// Whether this credential admits this author, and what it says of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotAdmitted`] when it does not.
+    fn admits(&self, author: AuthorId, credential: &[u8]) -> Result<Admitted, Refusal>;
+}
+
+/// What an [`Admission`] says of a member.
+///
+/// Later versions add fields: write `Admitted { organisation, ..Admitted::default() }`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Admitted {
+    /// On whose behalf it takes part, if that is known.
+    pub organisation: Option<Organisation>,
+    /// The last second of it, if it has one.
+    pub expires: Option<Timestamp>,
 }
 
 /// Admits everybody.
@@ -85,8 +104,8 @@ pub trait Admission: fmt::Debug + Send + Sync + 'static {
 pub struct Open;
 
 impl Admission for Open {
-    fn admits(&self, _: AuthorId, _: &[u8]) -> bool {
-        true
+    fn admits(&self, _: AuthorId, _: &[u8]) -> Result<Admitted, Refusal> {
+        Ok(Admitted::default())
     }
 }
 
@@ -214,9 +233,7 @@ impl Contact {
         let scale = metric::scale(body.codes).ok_or(Refusal::Malformed)?;
         let key = PublicKey::from_bytes(&body.key).map_err(|_| Refusal::Signature)?;
         let author = key.author();
-        if !admission.admits(author, body.credential) {
-            return Err(Refusal::NotAdmitted);
-        }
+        let admitted = admission.admits(author, body.credential)?;
         if !key.verifies_statement(LABEL, network, signed, signature) {
             return Err(Refusal::Signature);
         }
@@ -232,6 +249,8 @@ impl Contact {
             codes_at: u16::try_from(codes_at).map_err(|_| Refusal::Malformed)?,
             dims: u16::try_from(body.codes.len()).map_err(|_| Refusal::Malformed)?,
             form: Form::Signed,
+            organisation: admitted.organisation,
+            expires: admitted.expires.map_or(u32::MAX, in_seconds),
             data: bytes.into(),
         })
     }
@@ -262,6 +281,8 @@ impl Contact {
             codes_at: 0,
             dims: self.dims,
             form,
+            organisation: self.organisation,
+            expires: self.expires,
             data: data.into(),
         }
     }
@@ -282,6 +303,18 @@ impl Contact {
     #[must_use]
     pub const fn order(&self) -> Order {
         self.order
+    }
+
+    /// On whose behalf it takes part, as the [`Admission`] said when its descriptor was verified.
+    #[must_use]
+    pub const fn organisation(&self) -> Option<Organisation> {
+        self.organisation
+    }
+
+    /// The last second for which the [`Admission`] admitted it; none when it has no end, or one after the year 2105.
+    #[must_use]
+    pub fn expires(&self) -> Option<Timestamp> {
+        (self.expires != u32::MAX).then(|| Timestamp::from_unix_seconds(self.expires.into()))
     }
 
     /// Its descriptor as it was signed, while it is kept.
@@ -343,6 +376,10 @@ impl Contact {
     }
 }
 
+fn in_seconds(time: Timestamp) -> u32 {
+    u32::try_from(time.unix_seconds()).unwrap_or(u32::MAX)
+}
+
 impl fmt::Debug for Contact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Contact")
@@ -397,8 +434,8 @@ mod tests {
         #[derive(Debug)]
         struct Nobody;
         impl Admission for Nobody {
-            fn admits(&self, _: AuthorId, _: &[u8]) -> bool {
-                false
+            fn admits(&self, _: AuthorId, _: &[u8]) -> Result<Admitted, Refusal> {
+                Err(Refusal::NotAdmitted)
             }
         }
         let bytes = statement(2).sign(&Identity::from_seed([1; 32]), network()).unwrap();

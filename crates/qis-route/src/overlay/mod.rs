@@ -15,6 +15,7 @@
 
 #![deny(clippy::indexing_slicing, clippy::expect_used)]
 
+mod admission;
 mod answers;
 mod bucket;
 mod config;
@@ -29,10 +30,11 @@ mod requests;
 mod tables;
 mod upkeep;
 
+pub use admission::{Credential, CredentialError, Issuers};
 pub use config::{LookupOptions, OverlayConfig};
 pub use descriptor::{
-    Admission, Contact, MAX_CREDENTIAL_BYTES, MAX_OVERLAY_DIMS, Open, Registry, Statement, StatementError,
-    Verifier,
+    Admission, Admitted, Contact, MAX_CREDENTIAL_BYTES, MAX_OVERLAY_DIMS, Open, Registry, Statement,
+    StatementError, Verifier,
 };
 pub use io::{Event, Found, LookupId, Output, OverlayStats, Refusal};
 pub use machine::{Overlay, OverlayError};
