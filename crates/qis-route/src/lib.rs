@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 mod clock;
+mod dht_directory;
 mod directory;
 mod draw;
 mod error;
 mod full_mesh;
+mod lsh;
 mod organisation;
 pub mod overlay;
 mod peer;
@@ -14,6 +16,7 @@ mod store;
 mod transport;
 
 pub use clock::{Clock, Moment};
+pub use dht_directory::{Dht, DhtConfig, DhtDirectory};
 pub use directory::{Candidates, Descriptor, Directory};
 pub use error::{HostError, HostErrorKind};
 pub use full_mesh::{FullMesh, FullMeshError};

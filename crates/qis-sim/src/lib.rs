@@ -3,6 +3,7 @@
 //!
 //! Use it to measure and to test protocols; to run a node, use the crate `qis`.
 
+mod dht;
 mod experiment;
 mod measure;
 mod network;
@@ -11,6 +12,7 @@ mod rng;
 mod snapshot;
 mod vectors;
 
+pub use dht::{DhtError, DhtReport, Providers, measure_dht};
 pub use experiment::{Experiment, Joins};
 pub use measure::{Load, Report, Truth};
 pub use network::{Faults, Network, NodeId};

@@ -94,6 +94,14 @@ impl Vectors {
         Self { dims, codes }
     }
 
+    /// As many of the rows as `rows`, the first ones of as many equal parts.
+    #[must_use]
+    pub fn spread(&self, rows: usize) -> Self {
+        let step = (self.len() / rows.max(1)).max(1);
+        let codes = (0..self.len()).step_by(step).take(rows).flat_map(|at| self.row(at).to_vec()).collect();
+        Self { dims: self.dims, codes }
+    }
+
     /// How many rows there are.
     #[must_use]
     pub fn len(&self) -> usize {

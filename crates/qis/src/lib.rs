@@ -30,15 +30,17 @@ pub use qis_fingerprint::{
 };
 pub use qis_packet::{
     AuthorId, Confidence, DomainTag, Epoch, Frame, Identity, Lifetime, Lineage, LinkProfile, LinkReport,
-    NetworkId, Opening, OpeningError, OutcomePacket, PacketId, Parity, ProvenanceError, ReassemblyConfig,
-    ReassemblyStats, RotationStatement, SiteSecret, Support, Timestamp,
+    NetworkId, Opening, OpeningError, OutcomePacket, PacketId, Parity, ProvenanceError, PublicKey,
+    ReassemblyConfig, ReassemblyStats, RotationStatement, SiteSecret, Support, Timestamp,
 };
+pub use qis_route::overlay::{Admission, Admitted, Credential, CredentialError, Issuers};
 pub use qis_route::proto::{
     Delivery, Pulled, Rate, Receipt, RecipientReport, Refusal, RouterConfig, Stats, Verdict,
 };
 pub use qis_route::{
-    Address, Batch, Clock, Descriptor, Directory, FullMesh, FullMeshError, HostError, HostErrorKind, Moment,
-    Operation, Organisation, Peer, Row, Selection, Store, Table, Transport, transport_fn,
+    Address, Batch, Clock, Descriptor, Dht, DhtConfig, DhtDirectory, Directory, FullMesh, FullMeshError,
+    HostError, HostErrorKind, Moment, Operation, Organisation, Peer, Row, Selection, Store, Table, Transport,
+    transport_fn,
 };
 pub use qis_synth as synth;
 pub use qis_synth::bayes::EmpiricalBayes;

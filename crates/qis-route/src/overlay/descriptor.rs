@@ -21,7 +21,7 @@ pub const MAX_OVERLAY_DIMS: usize = 1024;
 pub const MAX_CREDENTIAL_BYTES: usize = 256;
 
 /// The most bytes of a descriptor: key, order, address, space, fingerprint, credential, signature, and the lengths.
-pub(super) const MAX_DESCRIPTOR_BYTES: usize =
+pub(crate) const MAX_DESCRIPTOR_BYTES: usize =
     32 + 5 + 5 + 2 + 255 + 4 + 2 + MAX_OVERLAY_DIMS + 2 + MAX_CREDENTIAL_BYTES + 64;
 
 const LABEL: &str = "overlay/descriptor/1";
@@ -261,6 +261,14 @@ impl Contact {
     pub fn claimed_space(bytes: &[u8]) -> Option<(SpaceId, usize)> {
         let (body, _) = take_from_bytes::<Body<'_>>(bytes).ok()?;
         Some((SpaceId::from_bytes(body.space), body.codes.len()))
+    }
+
+    /// What a descriptor says of its node's situation and of its own order, nothing checked: to verify only those that matter.
+    pub(crate) fn claimed_situation(bytes: &[u8]) -> Option<(Fingerprint, Order)> {
+        let (body, _) = take_from_bytes::<Body<'_>>(bytes).ok()?;
+        let codes = body.codes.iter().map(|code| code.cast_signed()).collect();
+        let fingerprint = Fingerprint::from_codes(SpaceId::from_bytes(body.space), codes).ok()?;
+        Some((fingerprint, Order { incarnation: body.incarnation, sequence: body.sequence }))
     }
 
     /// The same node without what proves it to others, and its fingerprint in six bits a dimension where that is precise enough: the

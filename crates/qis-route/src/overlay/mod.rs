@@ -32,6 +32,7 @@ mod upkeep;
 
 pub use admission::{Credential, CredentialError, Issuers};
 pub use config::{LookupOptions, OverlayConfig};
+pub(crate) use descriptor::MAX_DESCRIPTOR_BYTES;
 pub use descriptor::{
     Admission, Admitted, Contact, MAX_CREDENTIAL_BYTES, MAX_OVERLAY_DIMS, Open, Registry, Statement,
     StatementError, Verifier,
