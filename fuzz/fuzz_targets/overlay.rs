@@ -21,8 +21,9 @@ fn descriptor(seed: u8, x: i8) -> Vec<u8> {
     statement.sign(&Identity::from_seed([seed; 32]), NetworkId::new("fuzz")).unwrap()
 }
 
-// Each frame: its length in two bytes, then its body. Where a body has its nonce, the nonce of a request under way is put in if the
-// first byte of the length says so, so that answers are read too; a descriptor follows where there is room for one.
+// Each frame: its length in two bytes, then its body. Where a body has its space and its nonce, the right space and the
+// nonce of a request under way are put in if the first byte of the length says so, so that answers are read too; a descriptor follows
+// where there is room for one.
 fuzz_target!(|data: &[u8]| {
     let registry = Arc::new(Verifier { network: NetworkId::new("fuzz"), admission: Arc::new(Open) });
     let mut overlay = Overlay::new(OverlayConfig::default(), &descriptor(1, 1), registry, [1; 32]).unwrap();
@@ -38,12 +39,15 @@ fuzz_target!(|data: &[u8]| {
         let mut body = body.to_vec();
         if how & 1 != 0
             && let Some(nonce) = nonces.pop()
-            && body.len() >= 9
+            && body.len() >= 13
         {
-            body[1..9].copy_from_slice(&nonce);
+            body[5..13].copy_from_slice(&nonce);
         }
-        if how & 2 != 0 && body.len() >= 9 {
-            body.truncate(9 + usize::from(how & 4 != 0));
+        if how & 16 == 0 && body.len() >= 5 {
+            body[1..5].copy_from_slice(&SpaceId::new("fuzz", 4).to_bytes());
+        }
+        if how & 2 != 0 && body.len() >= 13 {
+            body.truncate(13 + usize::from(how & 4 != 0));
             body.push(u8::try_from(proof.len() & 0x7f).unwrap() | 0x80);
             body.push(u8::try_from(proof.len() >> 7).unwrap());
             body.extend(&proof);
@@ -58,7 +62,7 @@ fuzz_target!(|data: &[u8]| {
         while let Some(output) = overlay.poll_output() {
             if let Output::Send { frame, .. } = output {
                 assert!(frame.len() <= Frame::MAX_BYTES);
-                nonces.extend(frame.get(2..10).and_then(|nonce| <[u8; 8]>::try_from(nonce).ok()));
+                nonces.extend(frame.get(6..14).and_then(|nonce| <[u8; 8]>::try_from(nonce).ok()));
             }
         }
         assert!(overlay.state_bytes() <= 64 * 1024);

@@ -24,10 +24,10 @@ impl Overlay {
             Message::Link { nonce, kind, descriptor } => self.answer_link(nonce, kind, descriptor),
             Message::Get { nonce, ids } => Some(self.answer_get(nonce, &ids)),
             Message::Gossip { nonce, kind, descriptors } => self.answer_gossip(nonce, kind, &descriptors),
-            Message::Ping { nonce } => Some(Message::Pong { nonce }.encode()),
+            Message::Ping { nonce } => Some(Message::Pong { nonce }.encode(self.space)),
             Message::Commit { nonce, packet } => {
                 self.tell(Event::Packet { from: from.clone(), packet: packet.to_vec() });
-                Some(Message::Committed { nonce }.encode())
+                Some(Message::Committed { nonce }.encode(self.space))
             }
             _ => None,
         };
@@ -48,8 +48,8 @@ impl Overlay {
     ) -> Option<Vec<u8>> {
         let busy = !self.finds.allow(now, &self.config.find_rate);
         let (asker, contact, codes) = match *subject {
-            Subject::Fingerprint { space, codes } => {
-                if space != self.space || codes.len() != self.dims() {
+            Subject::Fingerprint { codes } => {
+                if codes.len() != self.dims() {
                     self.stats.refuse(Refusal::WrongSpace);
                     return None;
                 }
@@ -86,9 +86,9 @@ impl Overlay {
             .collect();
         let descriptor = self.me.proof().unwrap_or_default();
         let frame = if busy {
-            Message::Busy { nonce, hints }.encode()
+            Message::Busy { nonce, hints }.encode(self.space)
         } else {
-            Message::Found { nonce, descriptor, hints }.encode()
+            Message::Found { nonce, descriptor, hints }.encode(self.space)
         };
         if busy {
             self.stats.refuse(Refusal::RateLimited);
@@ -118,7 +118,7 @@ impl Overlay {
             LinkKind::Diverse => self.add_diverse(&new),
         } || self.tables.links(author);
         let descriptor = self.me.proof().unwrap_or_default();
-        Some(Message::Linked { nonce, kept, descriptor }.encode())
+        Some(Message::Linked { nonce, kept, descriptor }.encode(self.space))
     }
 
     fn answer_get(&self, nonce: u64, ids: &[AuthorId]) -> Vec<u8> {
@@ -126,7 +126,7 @@ impl Overlay {
         let known = ids.iter().filter_map(|id| self.tables.get(*id)).take(LIST_BYTES / each);
         let known: Vec<_> = known.map(|contact| (contact.author(), contact.codes())).collect();
         let sketches = known.iter().map(|(author, codes)| Sketch { author: *author, codes });
-        Message::Sketches { nonce, sketches: sketches.collect() }.encode()
+        Message::Sketches { nonce, sketches: sketches.collect() }.encode(self.space)
     }
 
     fn answer_gossip(&mut self, nonce: u64, kind: GossipKind, descriptors: &[&[u8]]) -> Option<Vec<u8>> {
@@ -137,7 +137,7 @@ impl Overlay {
             GossipKind::Near => self.gossip_for(sender.contact.direction()?, sender.contact.author()),
             GossipKind::Random => self.random_gossip(sender.contact.author()),
         };
-        let answer = Message::Gossiped { nonce, kind, descriptors: borrow(&own) }.encode();
+        let answer = Message::Gossiped { nonce, kind, descriptors: borrow(&own) }.encode(self.space);
         self.take_gossip(kind, descriptors);
         Some(answer)
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use qis_fingerprint::SpaceId;
 use qis_packet::AuthorId;
 
 use super::descriptor::Contact;
@@ -77,7 +76,6 @@ pub(super) struct Lookup {
     pub(super) purpose: Purpose,
     pub(super) phase: Phase,
     pub(super) options: LookupOptions,
-    pub(super) space: SpaceId,
     pub(super) codes: Vec<u8>,
     scale: Scale,
     /// The most similar first.
@@ -99,19 +97,12 @@ pub(super) struct Lookup {
 }
 
 impl Lookup {
-    pub(super) fn new(
-        id: LookupId,
-        purpose: Purpose,
-        options: LookupOptions,
-        space: SpaceId,
-        target: Direction<'_>,
-    ) -> Self {
+    pub(super) fn new(id: LookupId, purpose: Purpose, options: LookupOptions, target: Direction<'_>) -> Self {
         Self {
             id,
             purpose,
             phase: Phase::Finding,
             options,
-            space,
             codes: target.codes.to_vec(),
             scale: target.scale,
             pool: Vec::new(),

@@ -11,7 +11,7 @@ use super::bucket::{Bucket, Buckets};
 use super::contacts::MOST_DEAD_BYTES;
 use super::descriptor::{Contact, Registry};
 use super::lookup::{Lookup, Purpose};
-use super::message::Message;
+use super::message::{Message, peek};
 use super::metric::{self, Direction};
 use super::requests::Request;
 use super::tables::Tables;
@@ -187,7 +187,7 @@ impl Overlay {
         let scale = metric::scale(&codes).ok_or(OverlayError::WrongSpace)?;
         let id = LookupId(self.count());
         let purpose = Purpose::Host { packet, exactly };
-        let mut lookup = Lookup::new(id, purpose, options, self.space, Direction { codes: &codes, scale });
+        let mut lookup = Lookup::new(id, purpose, options, Direction { codes: &codes, scale });
         lookup.leave_out(self.me.author());
         for entry in self.tables.iter() {
             lookup.start_from(&entry.contact);
@@ -199,8 +199,12 @@ impl Overlay {
 
     /// Takes in a frame's body. What is wrong with it is counted, and never more than dropped.
     pub fn receive(&mut self, now: Duration, from: &Address, body: &[u8]) {
+        let Some((space, is_request)) = peek(body) else { return self.stats.refuse(Refusal::Malformed) };
+        if space != self.space {
+            return self.stats.refuse(Refusal::WrongSpace);
+        }
         let Some(message) = Message::decode(body) else { return self.stats.refuse(Refusal::Malformed) };
-        if body.first().is_some_and(|&tag| Message::is_request(tag)) {
+        if is_request {
             if !self.peers.allow(now, from.as_str()) {
                 return self.stats.refuse(Refusal::RateLimited);
             }
@@ -334,7 +338,15 @@ mod tests {
     }
 
     fn hand(overlay: &mut Overlay, message: &Message<'_>) {
-        overlay.receive_frame(ZERO, &peer(), &message.encode());
+        overlay.receive_frame(ZERO, &peer(), &message.encode(space()));
+    }
+
+    fn space() -> SpaceId {
+        SpaceId::new("a", 2)
+    }
+
+    fn nonce_of(frame: &[u8]) -> u64 {
+        u64::from_le_bytes(frame[6..14].try_into().unwrap())
     }
 
     fn sent(overlay: &mut Overlay) -> Vec<Vec<u8>> {
@@ -374,13 +386,17 @@ mod tests {
     #[test]
     fn a_query_of_another_space_is_not_answered() {
         let mut overlay = overlay(OverlayConfig::default());
-        let space = SpaceId::new("b", 2);
-        let subject = Subject::Fingerprint { space, codes: &[1, 2] };
-        hand(&mut overlay, &Message::Find { nonce: 1, limit: 5, subject, packet: b"" });
-        let subject = Subject::Fingerprint { space: SpaceId::new("a", 2), codes: &[0, 0] };
-        hand(&mut overlay, &Message::Find { nonce: 1, limit: 5, subject, packet: b"" });
-        assert!(sent(&mut overlay).is_empty());
-        assert_eq!(overlay.stats().refused(Refusal::WrongSpace), 1);
+        let find = |codes| {
+            let subject = Subject::Fingerprint { codes };
+            Message::Find { nonce: 1, limit: 5, subject, packet: b"packet" }
+        };
+        let other = SpaceId::new("b", 2);
+        overlay.receive_frame(ZERO, &peer(), &find(&[1, 2]).encode(other));
+        overlay.receive_frame(ZERO, &peer(), &Message::Ping { nonce: 1 }.encode(other));
+        hand(&mut overlay, &find(&[1, 2, 3]));
+        assert_eq!(overlay.stats().refused(Refusal::WrongSpace), 3);
+        hand(&mut overlay, &find(&[0, 0]));
+        assert!(overlay.poll_output().is_none());
         assert_eq!(overlay.stats().refused(Refusal::Malformed), 1);
     }
 
@@ -391,7 +407,7 @@ mod tests {
         assert_eq!(overlay.stats().refused(Refusal::Unasked), 1);
         overlay.start(ZERO, &[peer()]);
         let asked = sent(&mut overlay);
-        let nonce = u64::from_le_bytes(asked[0][2..10].try_into().unwrap());
+        let nonce = nonce_of(&asked[0]);
         hand(&mut overlay, &Message::Pong { nonce });
         hand(&mut overlay, &Message::Pong { nonce });
         assert_eq!(overlay.stats().refused(Refusal::Mismatch), 1);
@@ -402,7 +418,6 @@ mod tests {
     fn who_answers_for_another_is_taken_for_what_it_is() {
         let mut overlay = overlay(OverlayConfig::default());
         overlay.start(ZERO, &[peer()]);
-        let nonce_of = |frame: &[u8]| u64::from_le_bytes(frame[2..10].try_into().unwrap());
         let nonce = nonce_of(&sent(&mut overlay)[0]);
         // The bootstrap says that author 9 is at an address, where author 3 answers.
         let author = Identity::from_seed([9; 32]).author();
@@ -425,7 +440,7 @@ mod tests {
         let mut overlay = overlay(config);
         hand(&mut overlay, &Message::Link { nonce: 1, kind: LinkKind::Near, descriptor: &good(2, 7) });
         sent(&mut overlay);
-        let subject = Subject::Fingerprint { space: SpaceId::new("a", 2), codes: &[1, 2] };
+        let subject = Subject::Fingerprint { codes: &[1, 2] };
         for _ in 0..30 {
             hand(&mut overlay, &Message::Find { nonce: 1, limit: 5, subject, packet: b"packet" });
         }

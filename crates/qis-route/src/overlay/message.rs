@@ -54,8 +54,8 @@ pub(super) enum Message<'a> {
 /// What is looked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Subject<'a> {
-    /// The nodes near a fingerprint.
-    Fingerprint { space: SpaceId, codes: &'a [u8] },
+    /// The nodes near a fingerprint of the message's space.
+    Fingerprint { codes: &'a [u8] },
     /// The nodes near the one who asks, and whoever is asked may keep it as a contact.
     Asker { descriptor: &'a [u8] },
 }
@@ -97,14 +97,16 @@ pub(super) enum GossipKind {
 #[derive(Serialize, Deserialize)]
 struct Head {
     tag: u8,
+    /// Of which overlay the message is: a node may have several.
+    space: [u8; 4],
     nonce: [u8; 8],
 }
 
 #[derive(Serialize, Deserialize)]
 struct WireFind<'a> {
     limit: u8,
-    /// Of the fingerprint; absent when the subject is a descriptor.
-    space: Option<[u8; 4]>,
+    /// Whether the subject is a descriptor, and not the codes of a fingerprint.
+    asker: bool,
     subject: &'a [u8],
     packet: &'a [u8],
 }
@@ -128,11 +130,13 @@ struct Flagged<'a> {
     descriptor: &'a [u8],
 }
 
-impl Message<'_> {
-    pub(super) const fn is_request(tag: u8) -> bool {
-        matches!(tag, 0 | 3 | 5 | 7 | 9 | 11)
-    }
+/// What the first bytes of a body say, before the rest is looked at: the space, and whether an answer is asked for.
+pub(super) fn peek(body: &[u8]) -> Option<(SpaceId, bool)> {
+    let (Head { tag, space, .. }, _) = take_from_bytes::<Head>(body).ok()?;
+    Some((SpaceId::from_bytes(space), matches!(tag, 0 | 3 | 5 | 7 | 9 | 11)))
+}
 
+impl Message<'_> {
     const fn tag(&self) -> u8 {
         match self {
             Self::Find { .. } => 0,
@@ -169,24 +173,25 @@ impl Message<'_> {
         }
     }
 
-    /// The frame of this message.
-    pub(super) fn encode(&self) -> Vec<u8> {
+    /// The frame of this message in the overlay of a space.
+    pub(super) fn encode(&self, space: SpaceId) -> Vec<u8> {
         let mut out = Vec::with_capacity(1024);
         out.push(FrameKind::Overlay.code());
-        self.write(&mut out);
+        self.write(space, &mut out);
         debug_assert!(out.len() <= Frame::MAX_BYTES, "lists are cut before they are sent");
         out
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
-        append(out, &Head { tag: self.tag(), nonce: self.nonce().to_le_bytes() });
+    fn write(&self, space: SpaceId, out: &mut Vec<u8>) {
+        let nonce = self.nonce().to_le_bytes();
+        append(out, &Head { tag: self.tag(), space: space.to_bytes(), nonce });
         match self {
             Self::Find { limit, subject, packet, .. } => {
-                let (space, subject) = match *subject {
-                    Subject::Fingerprint { space, codes } => (Some(space.to_bytes()), codes),
-                    Subject::Asker { descriptor } => (None, descriptor),
+                let (asker, subject) = match *subject {
+                    Subject::Fingerprint { codes } => (false, codes),
+                    Subject::Asker { descriptor } => (true, descriptor),
                 };
-                append(out, &WireFind { limit: *limit, space, subject, packet });
+                append(out, &WireFind { limit: *limit, asker, subject, packet });
             }
             Self::Found { descriptor, hints, .. } => {
                 append(out, descriptor);
@@ -225,17 +230,16 @@ impl Message<'_> {
 impl<'a> Message<'a> {
     /// Reads the body of a frame: total, in time and memory bounded by its length, and only in the form that is written.
     pub(super) fn decode(body: &'a [u8]) -> Option<Self> {
-        let (Head { tag, nonce }, rest) = take_from_bytes::<Head>(body).ok()?;
+        let (Head { tag, space, nonce }, rest) = take_from_bytes::<Head>(body).ok()?;
         let nonce = u64::from_le_bytes(nonce);
         let mut reader = Reader { rest };
         let message = match tag {
             0 => {
                 let wire: WireFind<'_> = reader.next()?;
-                let subject = match wire.space {
-                    Some(space) => {
-                        Subject::Fingerprint { space: SpaceId::from_bytes(space), codes: wire.subject }
-                    }
-                    None => Subject::Asker { descriptor: wire.subject },
+                let subject = if wire.asker {
+                    Subject::Asker { descriptor: wire.subject }
+                } else {
+                    Subject::Fingerprint { codes: wire.subject }
                 };
                 Self::Find { nonce, limit: wire.limit, subject, packet: wire.packet }
             }
@@ -277,7 +281,7 @@ impl<'a> Message<'a> {
         let fits = match &message {
             Self::Find { limit, subject, packet, .. } => {
                 let subject_fits = match subject {
-                    Subject::Fingerprint { codes, .. } => codes.len() <= MAX_OVERLAY_DIMS,
+                    Subject::Fingerprint { codes } => codes.len() <= MAX_OVERLAY_DIMS,
                     Subject::Asker { descriptor } => descriptor.len() <= MAX_DESCRIPTOR_BYTES,
                 };
                 usize::from(*limit) <= MAX_HINTS && packet.len() <= MAX_PACKET_BYTES && subject_fits
@@ -292,7 +296,7 @@ impl<'a> Message<'a> {
             return None;
         }
         let mut again = Vec::with_capacity(body.len());
-        message.write(&mut again);
+        message.write(SpaceId::from_bytes(space), &mut again);
         (again == body).then_some(message)
     }
 }
@@ -355,12 +359,11 @@ mod tests {
             .into_iter()
             .map(|hint| Hint { score: metric::from_wire(metric::to_wire(hint.score)), ..hint })
             .collect();
-        let space = SpaceId::new("t", 2);
         vec![
             Message::Find {
                 nonce: 1,
                 limit: 20,
-                subject: Subject::Fingerprint { space, codes: &[1, 2] },
+                subject: Subject::Fingerprint { codes: &[1, 2] },
                 packet: b"p",
             },
             Message::Find { nonce: 1, limit: 0, subject: Subject::Asker { descriptor: b"d" }, packet: b"" },
@@ -380,11 +383,16 @@ mod tests {
         ]
     }
 
+    fn space() -> SpaceId {
+        SpaceId::new("t", 2)
+    }
+
     #[test]
     fn messages_come_back_and_bytes_after_them_are_refused() {
         for message in messages() {
-            let mut frame = message.encode();
+            let mut frame = message.encode(space());
             assert_eq!(Message::decode(&frame[1..]), Some(message.clone()));
+            assert_eq!(peek(&frame[1..]).unwrap().0, space());
             frame.push(0);
             assert_eq!(Message::decode(&frame[1..]), None, "{message:?}");
             assert_eq!(Message::decode(&frame[1..frame.len() - 2]), None, "{message:?}");
@@ -393,7 +401,7 @@ mod tests {
 
     #[test]
     fn oversized_ones_are_refused() {
-        let refused = |message: Message<'_>| assert_eq!(Message::decode(&message.encode()[1..]), None);
+        let refused = |message: Message<'_>| assert_eq!(Message::decode(&message.encode(space())[1..]), None);
         let author = AuthorId::from_bytes([5; 16]);
         refused(Message::Find {
             nonce: 1,
@@ -426,14 +434,14 @@ mod tests {
             flips in proptest::collection::vec((any::<u16>(), any::<u8>()), 0..4),
             bytes in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
-            let mut near_one = messages()[which].encode();
+            let mut near_one = messages()[which].encode(space());
             for (at, byte) in flips {
                 let at = usize::from(at) % near_one.len();
                 near_one[at] = byte;
             }
             for body in [&near_one[1..], &bytes[..]] {
                 if let Some(message) = Message::decode(body) {
-                    prop_assert!(message.encode()[1..] == *body);
+                    prop_assert!(message.encode(peek(body).unwrap().0)[1..] == *body);
                 }
             }
         }

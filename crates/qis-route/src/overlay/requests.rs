@@ -80,19 +80,19 @@ impl Task {
 
 impl Overlay {
     /// Sends a request; `false` when too many are under way.
-    pub(super) fn request(
+    pub(super) fn request<'m>(
         &mut self,
         now: Duration,
         to: Address,
         task: Task,
-        message: impl FnOnce(u64) -> Vec<u8>,
+        message: impl FnOnce(u64) -> Message<'m>,
     ) -> bool {
         if self.requests.len() >= self.config.requests {
             self.stats.refuse(Refusal::Busy);
             return false;
         }
         let nonce = self.nonces.next();
-        let frame = message(nonce);
+        let frame = message(nonce).encode(self.space);
         self.stats.requests += 1;
         self.stats.request_bytes += frame.len() as u64;
         self.send(&to, frame.clone());
@@ -323,11 +323,11 @@ impl Overlay {
             Purpose::Host { packet: carried, exactly } => {
                 packet = if *exactly { Vec::new() } else { carried.clone() };
                 codes = lookup.codes.clone();
-                Subject::Fingerprint { space: lookup.space, codes: &codes }
+                Subject::Fingerprint { codes: &codes }
             }
         };
         let task = Task::Find { lookup: id, asked };
-        let find = |nonce| Message::Find { nonce, limit, subject, packet: &packet }.encode();
+        let find = |nonce| Message::Find { nonce, limit, subject, packet: &packet };
         let sent = self.request(now, to, task, find);
         if sent && let Some(lookup) = self.lookup_mut(id) {
             lookup.waiting += 1;
@@ -350,7 +350,7 @@ impl Overlay {
                 let nearest: Vec<(AuthorId, Address)> =
                     lookup.found().take(k).map(|entry| (entry.author, entry.address.clone())).collect();
                 for (asked, to) in nearest {
-                    let commit = |nonce| Message::Commit { nonce, packet: &packet }.encode();
+                    let commit = |nonce| Message::Commit { nonce, packet: &packet };
                     if self.request(now, to, Task::Commit { lookup: id, asked }, commit)
                         && let Some(lookup) = self.lookup_mut(id)
                     {

@@ -132,7 +132,7 @@ impl Overlay {
         let at = self.random_below(self.tables.diverse().len());
         if let Some(contact) = self.tables.diverse().get(at).map(|entry| Arc::clone(&entry.contact)) {
             let task = Task::Ping { asked: contact.author() };
-            self.request(now, contact.address().clone(), task, |nonce| Message::Ping { nonce }.encode());
+            self.request(now, contact.address().clone(), task, |nonce| Message::Ping { nonce });
         }
     }
 
@@ -145,7 +145,7 @@ impl Overlay {
             GossipKind::Random => self.random_gossip(partner.author()),
         };
         let task = Task::Gossip { kind, asked: partner.author() };
-        let gossip = |nonce| Message::Gossip { nonce, kind, descriptors: borrow(&own) }.encode();
+        let gossip = |nonce| Message::Gossip { nonce, kind, descriptors: borrow(&own) };
         self.request(now, partner.address().clone(), task, gossip);
     }
 
@@ -163,7 +163,7 @@ impl Overlay {
         let me = Arc::clone(&self.me);
         let options = self.config.own_lookup;
         let Some(own) = me.direction() else { return };
-        let mut lookup = Lookup::new(id, Purpose::Own, options, self.space, own);
+        let mut lookup = Lookup::new(id, Purpose::Own, options, own);
         lookup.leave_out(me.author());
         for entry in self.tables.iter() {
             lookup.start_from(&entry.contact);
@@ -214,18 +214,18 @@ impl Overlay {
             questions.into_iter().filter_map(contact).collect();
         for (contact, ids) in questions {
             let task = Task::Get { lookup: id, asked: contact.author() };
-            let get = |nonce| Message::Get { nonce, ids }.encode();
+            let get = |nonce| Message::Get { nonce, ids };
             self.wait_for(now, id, &contact.address().clone(), task, get);
         }
     }
 
-    fn wait_for(
+    fn wait_for<'m>(
         &mut self,
         now: Duration,
         id: LookupId,
         to: &Address,
         task: Task,
-        message: impl FnOnce(u64) -> Vec<u8>,
+        message: impl FnOnce(u64) -> Message<'m>,
     ) {
         if self.request(now, to.clone(), task, message)
             && let Some(lookup) = self.lookup_mut(id)
@@ -278,8 +278,7 @@ impl Overlay {
             links.extend(address.map(|address| (LinkKind::Diverse, author, address)));
         }
         for (kind, asked, to) in links {
-            let link =
-                |nonce| Message::Link { nonce, kind, descriptor: me.proof().unwrap_or_default() }.encode();
+            let link = |nonce| Message::Link { nonce, kind, descriptor: me.proof().unwrap_or_default() };
             self.wait_for(now, id, &to, Task::Link { lookup: id, kind, asked }, link);
         }
         if self.tables.random().len() < usize::from(self.config.random) {
