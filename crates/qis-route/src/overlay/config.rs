@@ -25,7 +25,8 @@ pub struct OverlayConfig {
     /// How much nearer to a kept contact than to this node, in squared distance, another one must be to be left out by it: 1 to 4,
     /// 1.44 by default. More keeps more of the near ones.
     pub prune: f32,
-    /// Bytes that the tables may take, 64 KiB by default; fewer contacts are kept where they would take more.
+    /// Bytes that the tables may take, 64 KiB by default and at least 16; fewer contacts are kept where they would take more. A node of several
+    /// spaces divides them into equal parts.
     pub state_bytes: usize,
     /// How a node looks for itself, when it joins and later.
     pub own_lookup: LookupOptions,

@@ -159,6 +159,20 @@ impl OverlayStats {
         self.refused.get(refusal as usize).copied().map_or(0, u64::from)
     }
 
+    pub(super) fn add(&mut self, other: &Self) {
+        let Self { requests, repeated, request_bytes, answer_bytes, served, answered, dead, refused } = other;
+        self.requests += requests;
+        self.repeated += repeated;
+        self.request_bytes += request_bytes;
+        self.answer_bytes += answer_bytes;
+        self.served += served;
+        self.answered += answered;
+        self.dead += dead;
+        for (sum, count) in self.refused.iter_mut().zip(refused) {
+            *sum = sum.saturating_add(*count);
+        }
+    }
+
     pub(super) fn refuse(&mut self, refusal: Refusal) {
         if let Some(count) = self.refused.get_mut(refusal as usize) {
             *count = count.saturating_add(1);

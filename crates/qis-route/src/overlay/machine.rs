@@ -61,6 +61,12 @@ pub enum OverlayError {
         /// How many it has.
         len: usize,
     },
+    /// As many spaces as a node may have, or as leave each other enough of [`OverlayConfig::state_bytes`].
+    #[error("the node is in the overlays of {limit} spaces already")]
+    Spaces {
+        /// The bound.
+        limit: usize,
+    },
     /// As many look-ups as the configuration allows are under way.
     #[error("{limit} look-ups are under way already")]
     Full {
@@ -88,10 +94,8 @@ impl Overlay {
             Contact::claimed_space(descriptor).ok_or(OverlayError::Descriptor(Refusal::Malformed))?;
         let me = registry.admit(descriptor).map_err(OverlayError::Descriptor)?;
         let mut nonces = Nonces::new(seed);
-        let used =
-            size_of::<Self>() - size_of::<Tables>() + me.bytes(true) + Buckets::MOST_BYTES + MOST_DEAD_BYTES;
         Ok(Self {
-            tables: Tables::new(&config, used),
+            tables: Tables::new(&config, config.state_bytes.saturating_sub(fixed_bytes(&me))),
             peers: Buckets::new(config.peer_rate, nonces.next()),
             finds: Bucket::new(&config.find_rate),
             config,
@@ -127,6 +131,7 @@ impl Overlay {
             return Err(OverlayError::Descriptor(Refusal::Stale));
         }
         self.me = me;
+        self.set_state_bytes(self.config.state_bytes);
         self.sort_anew();
         self.look_for_myself(now, &[]);
         Ok(())
@@ -203,19 +208,36 @@ impl Overlay {
         if space != self.space {
             return self.stats.refuse(Refusal::WrongSpace);
         }
-        let Some(message) = Message::decode(body) else { return self.stats.refuse(Refusal::Malformed) };
-        if is_request {
-            if !self.peers.allow(now, from.as_str()) {
-                return self.stats.refuse(Refusal::RateLimited);
-            }
-            if self.outputs.len() >= self.config.outputs / 2 {
-                return self.stats.refuse(Refusal::Busy);
-            }
-            self.answer(now, from, message);
-        } else {
-            self.stats.answer_bytes += body.len() as u64 + 1;
-            self.take_answer(now, &message);
+        if is_request && !self.peers.allow(now, from.as_str()) {
+            return self.stats.refuse(Refusal::RateLimited);
         }
+        // What is refused has been counted.
+        let _ = self.take_in(now, from, body, is_request);
+    }
+
+    /// Takes in a body of this space whose sender is within its rate.
+    pub(super) fn take_in(
+        &mut self,
+        now: Duration,
+        from: &Address,
+        body: &[u8],
+        is_request: bool,
+    ) -> Result<(), Refusal> {
+        let refusal = if is_request && self.outputs.len() >= self.config.outputs / 2 {
+            Refusal::Busy
+        } else if let Some(message) = Message::decode(body) {
+            if is_request {
+                self.answer(now, from, message);
+            } else {
+                self.stats.answer_bytes += body.len() as u64 + 1;
+                self.take_answer(now, &message);
+            }
+            return Ok(());
+        } else {
+            Refusal::Malformed
+        };
+        self.stats.refuse(refusal);
+        Err(refusal)
     }
 
     /// Takes in a whole frame, for a driver that has no other kinds.
@@ -248,6 +270,12 @@ impl Overlay {
         self.keep_up(now);
     }
 
+    /// The space.
+    #[must_use]
+    pub const fn space(&self) -> SpaceId {
+        self.space
+    }
+
     /// This node as the others know it.
     #[must_use]
     pub const fn me(&self) -> &Arc<Contact> {
@@ -276,6 +304,12 @@ impl Overlay {
             + self.dead.capacity() * size_of::<(AuthorId, Duration)>()
     }
 
+    /// Takes so many bytes at most from now on.
+    pub(super) fn set_state_bytes(&mut self, bytes: usize) {
+        self.config.state_bytes = bytes;
+        self.tables.set_budget(bytes.saturating_sub(fixed_bytes(&self.me)));
+    }
+
     pub(super) fn dims(&self) -> usize {
         self.me.dims()
     }
@@ -301,6 +335,12 @@ impl Overlay {
     pub(super) fn tell(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
     }
+}
+
+/// What of the budget the tables do not get.
+fn fixed_bytes(me: &Contact) -> usize {
+    let own = size_of::<Overlay>() - size_of::<Tables>() + me.bytes(true);
+    own + Buckets::MOST_BYTES + MOST_DEAD_BYTES
 }
 
 #[cfg(test)]

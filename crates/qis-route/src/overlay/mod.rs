@@ -7,7 +7,8 @@
 //! What others say of third parties is a hint. A node counts once its own signed descriptor has come, and its similarity is
 //! computed from that.
 //!
-//! Every [`Overlay`] is of one space. A node with fingerprints of several spaces has several, which share nothing.
+//! Every [`Overlay`] is of one space. A node with fingerprints of several spaces has several, its [`Overlays`], which know nothing of
+//! each other and share its memory.
 //!
 //! **Drive an [`Overlay`] like the router: hand in frames and the time, then take out what is to be done until there is no more,
 //! then wait for a frame or for [`next_timeout`](Overlay::next_timeout).** Time and randomness come in as arguments, so the same
@@ -27,6 +28,7 @@ mod machine;
 mod message;
 mod metric;
 mod requests;
+mod spaces;
 mod tables;
 mod upkeep;
 
@@ -39,3 +41,4 @@ pub use descriptor::{
 };
 pub use io::{Event, Found, LookupId, Output, OverlayStats, Refusal};
 pub use machine::{Overlay, OverlayError};
+pub use spaces::{MAX_SPACES, Overlays};

@@ -62,20 +62,26 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// `used` are bytes of the budget that something else takes.
-    pub(super) fn new(config: &OverlayConfig, used: usize) -> Self {
+    /// `budget` are the bytes that they may take.
+    pub(super) fn new(config: &OverlayConfig, budget: usize) -> Self {
         Self {
             near_most: config.near.into(),
             diverse_target: config.diverse.into(),
             random_most: config.random.into(),
             links: config.links.into(),
             prune: config.prune,
-            budget: config.state_bytes.saturating_sub(used),
+            budget,
             near: Vec::new(),
             diverse: Vec::new(),
             diverse_bytes: 0,
             random: Vec::new(),
         }
+    }
+
+    /// Another budget from now on.
+    pub(super) fn set_budget(&mut self, budget: usize) {
+        self.budget = budget;
+        self.keep_within_budget();
     }
 
     /// How many bytes of memory the tables take, all that they alone point at included.
@@ -386,7 +392,7 @@ mod tests {
 
     #[test]
     fn near_keeps_the_nearest_and_gives_back_what_falls_out() {
-        let mut tables = Tables::new(&config(), 0);
+        let mut tables = Tables::new(&config(), 16 * 1024);
         for (seed, y) in [(1, 50), (2, 10), (3, 40), (4, 30)] {
             assert!(tables.offer_near(&scored(seed, 100, y, 1)).unwrap().is_none());
         }
@@ -398,7 +404,7 @@ mod tests {
 
     #[test]
     fn pruning_keeps_one_of_each_direction() {
-        let tables = Tables::new(&config(), 0);
+        let tables = Tables::new(&config(), 16 * 1024);
         let all: Vec<Scored> = [(1, 0, 90), (2, 1, 90), (3, 2, 90), (4, 0, -90)]
             .map(|(seed, x, y)| scored(seed, x, y, 1))
             .into();
@@ -425,7 +431,7 @@ mod tests {
 
     #[test]
     fn a_newer_descriptor_replaces_and_moves() {
-        let mut tables = Tables::new(&config(), 0);
+        let mut tables = Tables::new(&config(), 16 * 1024);
         let registry = verifier();
         tables.add_diverse(&scored(1, 100, 1, 1), &registry).unwrap();
         tables.add_random(scored(1, 100, 1, 1)).unwrap();
@@ -443,8 +449,7 @@ mod tests {
         fn caps_and_budget_hold_whatever_comes(
             offers in proptest::collection::vec((0..60_u8, 1..255_usize, 0..4_u8), 1..60),
         ) {
-            let config = OverlayConfig { state_bytes: 6000, ..config() };
-            let mut tables = Tables::new(&config, 0);
+            let mut tables = Tables::new(&config(), 6000);
             let registry = verifier();
             for (seed, address, how) in offers {
                 let new = scored(seed, 100, (seed * 2) as i8, address);
