@@ -38,7 +38,7 @@ pub struct OverlayConfig {
     pub gossip_every: Duration,
     /// How often a node looks for itself without another reason, an hour by default.
     pub lookup_every: Duration,
-    /// Look-ups under way, 16 by default; a further one is refused.
+    /// Look-ups and draws under way, 16 by default; a further one is refused.
     pub lookups: usize,
     /// Requests without an answer yet, 512 by default; further ones fail at once.
     pub requests: usize,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Contact;
 use crate::Address;
 
-/// Names a look-up.
+/// Names a look-up or a draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LookupId(pub(super) u64);
 
@@ -35,6 +35,15 @@ pub enum Event {
         id: LookupId,
         /// What it found.
         found: Found,
+    },
+    /// A draw of the host's is over.
+    Sampled {
+        /// Which.
+        id: LookupId,
+        /// Members of the network, each known from its own verified descriptor, in no order; as many as were wanted, or fewer.
+        members: Vec<Arc<Contact>>,
+        /// How many requests it took, repetitions left out.
+        requests: u32,
     },
     /// The node has looked for itself, and has asked those it chose to keep it as a contact.
     Settled {

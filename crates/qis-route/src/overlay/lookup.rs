@@ -61,6 +61,8 @@ pub(super) enum Purpose {
 /// How far it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// Waits until this node has joined the network.
+    Waiting,
     Finding,
     /// Fetches fingerprints to choose contacts by.
     Getting,

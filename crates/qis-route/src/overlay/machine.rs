@@ -10,10 +10,11 @@ use qis_packet::{AuthorId, Frame, FrameKind, MAX_PACKET_BYTES};
 use super::bucket::{Bucket, Buckets};
 use super::contacts::MOST_DEAD_BYTES;
 use super::descriptor::{Contact, Registry};
-use super::lookup::{Lookup, Purpose};
+use super::lookup::{Lookup, Phase, Purpose};
 use super::message::{Message, peek};
 use super::metric::{self, Direction};
 use super::requests::Request;
+use super::sample::Sampling;
 use super::tables::Tables;
 use super::upkeep::Upkeep;
 use super::{Event, LookupId, LookupOptions, Output, OverlayConfig, OverlayStats, Refusal};
@@ -30,6 +31,7 @@ pub struct Overlay {
     pub(super) me: Arc<Contact>,
     pub(super) tables: Tables,
     pub(super) lookups: Vec<Lookup>,
+    pub(super) samplings: Vec<Sampling>,
     pub(super) requests: Vec<Request>,
     outputs: VecDeque<Output>,
     pub(super) nonces: Nonces,
@@ -67,8 +69,8 @@ pub enum OverlayError {
         /// The bound.
         limit: usize,
     },
-    /// As many look-ups as the configuration allows are under way.
-    #[error("{limit} look-ups are under way already")]
+    /// As many look-ups and draws as the configuration allows are under way.
+    #[error("{limit} look-ups and draws are under way already")]
     Full {
         /// The configured bound.
         limit: usize,
@@ -103,6 +105,7 @@ impl Overlay {
             space,
             me,
             lookups: Vec::new(),
+            samplings: Vec::new(),
             requests: Vec::new(),
             outputs: VecDeque::new(),
             nonces,
@@ -137,7 +140,8 @@ impl Overlay {
         Ok(())
     }
 
-    /// Looks for the nodes most similar to a fingerprint; ends with [`Event::Found`]. This node is not among them.
+    /// Looks for the nodes most similar to a fingerprint; ends with [`Event::Found`]. This node is not among them. While the node
+    /// [joins](Self::is_joining), it waits for that.
     ///
     /// # Errors
     ///
@@ -184,22 +188,42 @@ impl Overlay {
         if fingerprint.space() != self.space || fingerprint.dims() != self.dims() {
             return Err(OverlayError::WrongSpace);
         }
-        let limit = self.config.lookups;
-        if self.lookups.len() >= limit {
-            return Err(OverlayError::Full { limit });
-        }
+        self.check_room()?;
         let codes: Vec<u8> = fingerprint.codes().iter().map(|code| code.cast_unsigned()).collect();
         let scale = metric::scale(&codes).ok_or(OverlayError::WrongSpace)?;
         let id = LookupId(self.count());
         let purpose = Purpose::Host { packet, exactly };
         let mut lookup = Lookup::new(id, purpose, options, Direction { codes: &codes, scale });
         lookup.leave_out(self.me.author());
-        for entry in self.tables.iter() {
-            lookup.start_from(&entry.contact);
-        }
+        lookup.phase = Phase::Waiting;
         self.lookups.push(lookup);
-        self.advance(now, id);
+        self.join_if_alone(now);
+        if !self.is_joining() {
+            self.begin_lookups(now);
+        }
         Ok(id)
+    }
+
+    /// Begins the look-ups that have waited for the node to join.
+    pub(super) fn begin_lookups(&mut self, now: Duration) {
+        let mut begun = Vec::new();
+        for lookup in self.lookups.iter_mut().filter(|lookup| lookup.phase == Phase::Waiting) {
+            lookup.phase = Phase::Finding;
+            for entry in self.tables.iter() {
+                lookup.start_from(&entry.contact);
+            }
+            begun.push(lookup.id);
+        }
+        for id in begun {
+            self.advance(now, id);
+        }
+    }
+
+    /// Whether another look-up or draw may begin.
+    pub(super) fn check_room(&self) -> Result<(), OverlayError> {
+        let limit = self.config.lookups;
+        let under_way = self.lookups.len() + self.samplings.len();
+        if under_way >= limit { Err(OverlayError::Full { limit }) } else { Ok(()) }
     }
 
     /// Takes in a frame's body. What is wrong with it is counted, and never more than dropped.

@@ -28,8 +28,11 @@ mod machine;
 mod message;
 mod metric;
 mod requests;
+mod sample;
 mod spaces;
 mod tables;
+#[cfg(test)]
+mod testing;
 mod upkeep;
 
 pub use admission::{Credential, CredentialError, Issuers};

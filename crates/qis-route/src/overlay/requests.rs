@@ -53,6 +53,10 @@ pub(super) enum Task {
     Ping {
         asked: AuthorId,
     },
+    Sample {
+        sampling: LookupId,
+        asked: AuthorId,
+    },
 }
 
 impl Task {
@@ -62,7 +66,7 @@ impl Task {
             | Self::Get { lookup, .. }
             | Self::Link { lookup, .. }
             | Self::Commit { lookup, .. } => Some(*lookup),
-            Self::Gossip { .. } | Self::Ping { .. } => None,
+            Self::Gossip { .. } | Self::Ping { .. } | Self::Sample { .. } => None,
         }
     }
 
@@ -73,7 +77,8 @@ impl Task {
             | Self::Link { asked, .. }
             | Self::Commit { asked, .. }
             | Self::Gossip { asked, .. }
-            | Self::Ping { asked } => Some(*asked),
+            | Self::Ping { asked }
+            | Self::Sample { asked, .. } => Some(*asked),
         }
     }
 }
@@ -146,6 +151,9 @@ impl Overlay {
         if self.requests.is_empty() {
             self.requests = Vec::new();
         }
+        if let Task::Sample { sampling, .. } = task {
+            return self.settle_sampling(sampling);
+        }
         let Some(id) = task.lookup() else { return };
         if let Some(lookup) = self.lookup_mut(id) {
             lookup.waiting = lookup.waiting.saturating_sub(1);
@@ -196,6 +204,10 @@ impl Overlay {
             {
                 self.take_gossip(kind, descriptors);
             }
+            (
+                Task::Sample { sampling, asked },
+                Message::Gossiped { kind: GossipKind::Random, descriptors, .. },
+            ) => self.take_members(sampling, asked, descriptors),
             (Task::Ping { .. }, Message::Pong { .. }) => {}
             (Task::Commit { lookup, asked }, Message::Committed { .. }) => {
                 if let Some(lookup) = self.lookup_mut(lookup) {
@@ -295,7 +307,8 @@ impl Overlay {
                     }
                 }
                 Phase::Getting => self.choose_links(now, id),
-                Phase::Linking | Phase::Committing => return self.end(id),
+                Phase::Linking | Phase::Committing => return self.end(now, id),
+                Phase::Waiting => return,
             }
         }
     }
@@ -363,14 +376,14 @@ impl Overlay {
         }
     }
 
-    fn end(&mut self, id: LookupId) {
+    fn end(&mut self, now: Duration, id: LookupId) {
         let Some(at) = self.lookups.iter().position(|lookup| lookup.id == id) else { return };
         let lookup = self.lookups.swap_remove(at);
         if self.lookups.is_empty() {
             self.lookups = Vec::new();
         }
         match &lookup.purpose {
-            Purpose::Own => self.settled(),
+            Purpose::Own => self.settled(now, &lookup.codes),
             Purpose::Host { packet, exactly } => {
                 let k = usize::from(lookup.options.k);
                 let known: Vec<(f32, Arc<Contact>)> =

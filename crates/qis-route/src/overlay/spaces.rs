@@ -144,6 +144,15 @@ impl Overlays {
         self.member(fingerprint.space())?.deliver(now, fingerprint, packet, options, exactly)
     }
 
+    /// Draws members of a space: see [`Overlay::sample`].
+    ///
+    /// # Errors
+    ///
+    /// [`OverlayError`] when it was not begun; [`OverlayError::WrongSpace`] when this node is no member of the space.
+    pub fn sample(&mut self, now: Duration, space: SpaceId, k: u8) -> Result<LookupId, OverlayError> {
+        self.member(space)?.sample(now, k)
+    }
+
     /// Takes in a frame's body, for the overlay of the space it names. What is wrong further inside of it is counted there.
     ///
     /// # Errors
@@ -231,70 +240,15 @@ impl Overlays {
 
 #[cfg(test)]
 mod tests {
-    use super::super::descriptor::{Open, Statement, Verifier};
+    use super::super::Event;
     use super::super::message::{GossipKind, Message};
-    use super::super::{Event, Found};
+    use super::super::testing::{ZERO, address, descriptor, print, run, space, spaces};
     use super::*;
     use crate::proto::Rate;
-    use qis_packet::{Frame, Identity, NetworkId, Order};
-    use std::collections::VecDeque;
-
-    const ZERO: Duration = Duration::ZERO;
-
-    fn space(name: u8) -> SpaceId {
-        SpaceId::new(&name.to_string(), 2)
-    }
-
-    fn print(name: u8, y: i8) -> Fingerprint {
-        Fingerprint::from_codes(space(name), vec![100, y]).unwrap()
-    }
-
-    fn descriptor(node: u8, of: u8, y: i8, sequence: u32) -> Vec<u8> {
-        let statement = Statement {
-            address: address(node),
-            fingerprint: print(of, y),
-            order: Order { incarnation: 1, sequence },
-            credential: Vec::new(),
-        };
-        statement.sign(&Identity::from_seed([node; 32]), NetworkId::new("net")).unwrap()
-    }
-
-    fn address(node: u8) -> Address {
-        format!("node-{node}").parse().unwrap()
-    }
-
-    fn overlays(config: OverlayConfig, seed: u8) -> Overlays {
-        let registry = Verifier { network: NetworkId::new("net"), admission: Arc::new(Open) };
-        Overlays::new(config, Arc::new(registry), [seed; 32]).unwrap()
-    }
-
-    /// Hands frames over until there are none; returns what was found.
-    fn run(nodes: &mut [Overlays]) -> Vec<(SpaceId, LookupId, Found)> {
-        let mut found = Vec::new();
-        let mut frames = VecDeque::new();
-        loop {
-            for (at, node) in nodes.iter_mut().enumerate() {
-                while let Some((space, output)) = node.poll_output() {
-                    match output {
-                        Output::Send { to, frame } => frames.push_back((at, to, frame)),
-                        Output::Event(Event::Found { id, found: one }) => found.push((space, id, one)),
-                        Output::Event(_) => {}
-                    }
-                }
-            }
-            let Some((from, to, frame)) = frames.pop_front() else { return found };
-            let from = address(u8::try_from(from).unwrap());
-            let to = (0..nodes.len()).find(|&at| address(u8::try_from(at).unwrap()) == to);
-            let body = Frame::parse(&frame).unwrap().body;
-            if let Some(to) = to {
-                let _ = nodes[to].receive(ZERO, &from, body);
-            }
-        }
-    }
 
     #[test]
     fn each_space_has_an_overlay_of_its_own() {
-        let mut nodes: Vec<Overlays> = (0..6).map(|seed| overlays(OverlayConfig::default(), seed)).collect();
+        let mut nodes: Vec<Overlays> = (0..6).map(|seed| spaces(OverlayConfig::default(), seed)).collect();
         for (at, node) in (0..6_u8).zip(&mut nodes) {
             // All are in the first space, the even ones in the second: the odd ones answer nothing there.
             node.announce(ZERO, &descriptor(at, 1, at.cast_signed(), 0)).unwrap();
@@ -308,11 +262,14 @@ mod tests {
         let in_first = nodes[1].look_up(ZERO, &print(1, 0), options).unwrap();
         assert_eq!(nodes[1].look_up(ZERO, &print(2, 0), options), Err(OverlayError::WrongSpace));
         let in_second = nodes[4].look_up(ZERO, &print(2, 0), options).unwrap();
-        let found = run(&mut nodes);
+        let events = run(&mut nodes);
         let of = |space, id| {
-            let found = found.iter().find(|one| (one.0, one.1) == (space, id)).map(|one| &one.2).unwrap();
-            let nearest = found.nearest.iter().map(|(_, contact)| contact.address().to_string());
-            nearest.collect::<Vec<String>>()
+            let found = events.iter().find_map(|(_, of, event)| match event {
+                Event::Found { id: one, found } if (*of, *one) == (space, id) => Some(&found.nearest),
+                _ => None,
+            });
+            let addresses = found.unwrap().iter().map(|(_, contact)| contact.address().to_string());
+            addresses.collect::<Vec<String>>()
         };
         assert_eq!(of(space(1), in_first), ["node-0", "node-2", "node-3", "node-4", "node-5"]);
         assert_eq!(of(space(2), in_second), ["node-0", "node-2"]);
@@ -321,7 +278,7 @@ mod tests {
 
     #[test]
     fn who_is_no_member_of_a_space_says_nothing_in_it() {
-        let mut node = overlays(OverlayConfig::default(), 1);
+        let mut node = spaces(OverlayConfig::default(), 1);
         node.announce(ZERO, &descriptor(1, 1, 0, 0)).unwrap();
         node.start(ZERO, &[]);
         let hand = |node: &mut Overlays, frame: &[u8]| node.receive(ZERO, &address(2), &frame[1..]);
@@ -341,7 +298,7 @@ mod tests {
     #[test]
     fn the_rate_of_an_address_is_one_for_all_spaces() {
         let rate = Rate { per_second: 1.0, burst: 6 };
-        let mut node = overlays(OverlayConfig { peer_rate: rate, ..OverlayConfig::default() }, 1);
+        let mut node = spaces(OverlayConfig { peer_rate: rate, ..OverlayConfig::default() }, 1);
         for of in [1, 2] {
             node.announce(ZERO, &descriptor(1, of, 0, 0)).unwrap();
         }
@@ -358,7 +315,7 @@ mod tests {
     #[test]
     fn spaces_share_the_budget_and_are_few() {
         let config = OverlayConfig { state_bytes: 64 * 1024, ..OverlayConfig::default() };
-        let mut node = overlays(config, 1);
+        let mut node = spaces(config, 1);
         let fill = |node: &mut Overlays, of: u8| {
             for round in 0..8_u8 {
                 for kind in [GossipKind::Near, GossipKind::Random] {
@@ -380,7 +337,7 @@ mod tests {
         assert_eq!(node.announce(ZERO, &descriptor(1, 3, 9, 1)), Ok(()), "a known one changes");
         assert!(node.iter().all(|overlay| overlay.contacts().0 == 8));
         let config = OverlayConfig { state_bytes: 16 * 1024, ..OverlayConfig::default() };
-        let mut small = overlays(config, 1);
+        let mut small = spaces(config, 1);
         let joined = (0..8).filter(|&of| small.announce(ZERO, &descriptor(1, of, 0, 0)).is_ok()).count();
         assert_eq!(joined, 2);
     }

@@ -37,6 +37,8 @@ pub(super) struct Upkeep {
     pub(super) news: u32,
     /// Where it joins; again, should it lose everybody.
     bootstrap: Vec<Address>,
+    /// Whether the look-up for itself that is under way begins from nobody but the bootstrap.
+    joining: bool,
 }
 
 impl Upkeep {
@@ -54,9 +56,30 @@ impl Overlay {
         self.look_for_myself(now, bootstrap);
     }
 
-    /// Looks for itself, as it does by its timers: finds better contacts, and becomes known to them.
+    /// Looks for itself, as it does by its timers: finds better contacts, and becomes known to them. It joins again if it has lost everybody.
     pub fn refresh(&mut self, now: Duration) {
+        self.join_if_alone(now);
         self.look_for_myself(now, &[]);
+    }
+
+    /// Whether it is looking for its first contacts. Look-ups and draws wait for that: they have nowhere to begin.
+    #[must_use]
+    pub fn is_joining(&self) -> bool {
+        self.upkeep.joining
+    }
+
+    /// Whether it knows nobody although it was told where to join: nobody there has answered.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        let mut others = self.upkeep.bootstrap.iter().filter(|address| *address != self.me.address());
+        self.tables.len() == 0 && others.next().is_some()
+    }
+
+    pub(super) fn join_if_alone(&mut self, now: Duration) {
+        if self.is_cut_off() {
+            let bootstrap = self.upkeep.bootstrap.clone();
+            self.look_for_myself(now, &bootstrap);
+        }
     }
 
     fn set_gossip(&mut self, now: Duration) {
@@ -96,8 +119,7 @@ impl Overlay {
 
     fn gossip(&mut self, now: Duration) {
         if self.tables.len() == 0 {
-            let bootstrap = self.upkeep.bootstrap.clone();
-            return self.look_for_myself(now, &bootstrap);
+            return self.join_if_alone(now);
         }
         let near = !self.tables.near().is_empty() && self.random_below(8) > 0;
         let kind_of_table = if near { self.tables.near() } else { self.tables.random() };
@@ -107,7 +129,7 @@ impl Overlay {
         if let Some(partner) = table.get(at).map(|entry| Arc::clone(&entry.contact)) {
             self.gossip_with(now, &partner, GossipKind::Near);
         }
-        self.sample(now);
+        self.renew_random(now);
         self.upkeep.gossips += 1;
         if self.upkeep.gossips == FIRST_GOSSIPS {
             self.upkeep.lookup_at = Some(now);
@@ -118,7 +140,7 @@ impl Overlay {
     }
 
     /// Exchanges random contacts with one of them.
-    pub(super) fn sample(&mut self, now: Duration) {
+    pub(super) fn renew_random(&mut self, now: Duration) {
         let len = self.tables.random().len();
         let at = self.random_below(len);
         let random = self.tables.random().get(at).or_else(|| self.tables.near().first());
@@ -137,6 +159,18 @@ impl Overlay {
     }
 
     fn gossip_with(&mut self, now: Duration, partner: &Arc<Contact>, kind: GossipKind) {
+        let task = Task::Gossip { kind, asked: partner.author() };
+        self.exchange_with(now, partner, kind, task);
+    }
+
+    /// Offers contacts to one of them and asks for its own; `false` when too many requests are under way.
+    pub(super) fn exchange_with(
+        &mut self,
+        now: Duration,
+        partner: &Arc<Contact>,
+        kind: GossipKind,
+        task: Task,
+    ) -> bool {
         let own = match kind {
             GossipKind::Near => {
                 let codes = partner.codes();
@@ -144,9 +178,8 @@ impl Overlay {
             }
             GossipKind::Random => self.random_gossip(partner.author()),
         };
-        let task = Task::Gossip { kind, asked: partner.author() };
         let gossip = |nonce| Message::Gossip { nonce, kind, descriptors: borrow(&own) };
-        self.request(now, partner.address().clone(), task, gossip);
+        self.request(now, partner.address().clone(), task, gossip)
     }
 
     /// Begins to look for itself, unless it does so already; from its contacts, and from members at these addresses.
@@ -169,8 +202,10 @@ impl Overlay {
             lookup.start_from(&entry.contact);
         }
         self.lookups.push(lookup);
+        let alone = self.tables.len() == 0;
         for address in bootstrap.iter().filter(|address| *address != me.address()) {
-            self.find(now, id, None, address.clone());
+            let asked = self.find(now, id, None, address.clone());
+            self.upkeep.joining |= asked && alone;
         }
         self.advance(now, id);
     }
@@ -282,12 +317,20 @@ impl Overlay {
             self.wait_for(now, id, &to, Task::Link { lookup: id, kind, asked }, link);
         }
         if self.tables.random().len() < usize::from(self.config.random) {
-            self.sample(now);
+            self.renew_random(now);
         }
     }
 
-    pub(super) fn settled(&mut self) {
+    /// The node has looked for itself, by a fingerprint of these codes.
+    pub(super) fn settled(&mut self, now: Duration, codes: &[u8]) {
         let contacts = self.tables.len();
         self.tell(Event::Settled { contacts });
+        self.upkeep.joining = false;
+        self.begin_lookups(now);
+        self.begin_samplings(now);
+        if self.me.codes() != codes {
+            // Its situation has changed meanwhile.
+            self.look_for_myself(now, &[]);
+        }
     }
 }
