@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use qis_packet::{AuthorId, Frame};
+use qis_packet::AuthorId;
 
-use super::message::{GossipKind, Hint, LIST_BYTES, LinkKind, MAX_GOSSIP, Message, Sketch, Subject};
+use super::message::{GossipKind, Hint, LinkKind, MAX_GOSSIP, Message, Sketch, Subject};
 use super::metric::{self, Direction};
 use super::{Event, Overlay, Refusal};
 use crate::Address;
@@ -73,7 +73,8 @@ impl Overlay {
         };
         let most = if busy { BUSY_HINTS } else { usize::from(limit) };
         let best = if busy { self.near_hints(target) } else { self.tables.best(target, most + 1) };
-        let mut room = Frame::MAX_BYTES / 2;
+        let descriptor = self.me.proof().unwrap_or_default();
+        let mut room = (self.config.max_frame / 2).min(self.list_bytes().saturating_sub(descriptor.len()));
         let hints: Vec<Hint<'_>> = best
             .iter()
             .filter(|(_, contact)| Some(contact.author()) != asker)
@@ -84,7 +85,6 @@ impl Overlay {
                 Some(Hint { author: contact.author(), address, score: *score })
             })
             .collect();
-        let descriptor = self.me.proof().unwrap_or_default();
         let frame = if busy {
             Message::Busy { nonce, hints }.encode(self.space)
         } else {
@@ -123,7 +123,7 @@ impl Overlay {
 
     fn answer_get(&self, nonce: u64, ids: &[AuthorId]) -> Vec<u8> {
         let each = HINT_OVERHEAD + self.dims();
-        let known = ids.iter().filter_map(|id| self.tables.get(*id)).take(LIST_BYTES / each);
+        let known = ids.iter().filter_map(|id| self.tables.get(*id)).take(self.list_bytes() / each);
         let known: Vec<_> = known.map(|contact| (contact.author(), contact.codes())).collect();
         let sketches = known.iter().map(|(author, codes)| Sketch { author: *author, codes });
         Message::Sketches { nonce, sketches: sketches.collect() }.encode(self.space)
@@ -160,7 +160,7 @@ impl Overlay {
     }
 
     fn exchange<'a>(&'a self, proofs: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
-        let mut room = LIST_BYTES;
+        let mut room = self.list_bytes();
         let all = self.me.proof().into_iter().chain(proofs).take(MAX_GOSSIP);
         let fitting = all.map_while(|proof| {
             room = room.checked_sub(proof.len() + 2)?;

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use qis_packet::Frame;
+
 use crate::proto::{ConfigError, Rate};
 
 use super::message::MAX_HINTS;
 
+/// A descriptor of the largest, and some contacts; or a question with a packet.
+const LEAST_FRAME: usize = 2048;
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// The bounds and waits of an overlay.
@@ -38,6 +42,9 @@ pub struct OverlayConfig {
     pub gossip_every: Duration,
     /// How often a node looks for itself without another reason, an hour by default.
     pub lookup_every: Duration,
+    /// The largest frame it makes, 2,048 to 16,384 bytes, the latter by default. Lists are cut to it: less of contacts is exchanged at a time. Lower it
+    /// for a link that carries less, where larger frames travel in parts; the facade does so by itself.
+    pub max_frame: usize,
     /// Look-ups and draws under way, 16 by default; a further one is refused.
     pub lookups: usize,
     /// Requests without an answer yet, 512 by default; further ones fail at once.
@@ -134,6 +141,8 @@ impl OverlayConfig {
             refuse("gossip_every", "must be more than zero and at most a day")
         } else if !waitable(self.lookup_every) {
             refuse("lookup_every", "must be more than zero and at most a day")
+        } else if !(LEAST_FRAME..=Frame::MAX_BYTES).contains(&self.max_frame) {
+            refuse("max_frame", "must be 2,048 to 16,384")
         } else if self.lookups == 0 {
             refuse("lookups", "must be at least 1")
         } else if self.requests < 16 {
@@ -164,6 +173,7 @@ impl Default for OverlayConfig {
             answer_timeout: Duration::from_secs(1),
             gossip_every: Duration::from_secs(60),
             lookup_every: Duration::from_secs(3600),
+            max_frame: Frame::MAX_BYTES,
             lookups: 16,
             requests: 512,
             outputs: 4096,
@@ -190,6 +200,7 @@ mod tests {
         assert_eq!(refused(|c| c.prune = f32::NAN), "prune");
         assert_eq!(refused(|c| c.own_lookup.effort = 3), "effort");
         assert_eq!(refused(|c| c.own_lookup.limit = 41), "limit");
+        assert_eq!(refused(|c| c.max_frame = 2047), "max_frame");
         assert_eq!(refused(|c| c.answer_timeout = Duration::ZERO), "answer_timeout");
         assert_eq!(refused(|c| c.find_rate.burst = 0), "find_rate");
     }

@@ -11,7 +11,7 @@ use super::bucket::{Bucket, Buckets};
 use super::contacts::MOST_DEAD_BYTES;
 use super::descriptor::{Contact, Registry};
 use super::lookup::{Lookup, Phase, Purpose};
-use super::message::{Message, peek};
+use super::message::{HEAD_BYTES, Message, peek};
 use super::metric::{self, Direction};
 use super::requests::Request;
 use super::sample::Sampling;
@@ -332,6 +332,11 @@ impl Overlay {
     pub(super) fn set_state_bytes(&mut self, bytes: usize) {
         self.config.state_bytes = bytes;
         self.tables.set_budget(bytes.saturating_sub(fixed_bytes(&self.me)));
+    }
+
+    /// What a list may take of a frame.
+    pub(super) fn list_bytes(&self) -> usize {
+        self.config.max_frame.saturating_sub(HEAD_BYTES)
     }
 
     pub(super) fn dims(&self) -> usize {

@@ -17,8 +17,8 @@ pub(super) const MAX_SKETCHES: usize = 40;
 /// The most descriptors in an exchange; fewer are sent where they would not fit into a frame.
 pub(super) const MAX_GOSSIP: usize = 24;
 
-/// What a list may take of a frame, the head of the message left out.
-pub(super) const LIST_BYTES: usize = Frame::MAX_BYTES - 64;
+/// What a frame has beside a list or a descriptor: the head of the message, lengths and flags.
+pub(super) const HEAD_BYTES: usize = 64;
 
 /// One message. What it borrows is of the frame it came in, and of nobody's word but its sender's.
 #[derive(Clone, Debug, PartialEq)]

@@ -244,7 +244,9 @@ mod tests {
     use super::super::message::{GossipKind, Message};
     use super::super::testing::{ZERO, address, descriptor, print, run, space, spaces};
     use super::*;
+    use crate::overlay::Statement;
     use crate::proto::Rate;
+    use qis_packet::{Identity, NetworkId, Order};
 
     #[test]
     fn each_space_has_an_overlay_of_its_own() {
@@ -310,6 +312,49 @@ mod tests {
         assert_eq!(answered, 6);
         let turns: Vec<SpaceId> = std::iter::from_fn(|| node.poll_output()).map(|(space, _)| space).collect();
         assert_eq!(turns, [1, 2, 1, 2, 1, 2].map(space), "fair");
+    }
+
+    #[test]
+    fn frames_keep_to_the_largest_that_is_allowed() {
+        for max_frame in [2048, 16_384] {
+            let mut largest = 0;
+            let mut nodes: Vec<Overlays> = Vec::new();
+            for at in 0..30_u8 {
+                let config = OverlayConfig { max_frame, ..OverlayConfig::default() };
+                let mut node = spaces(config, at);
+                // Of the longest address and as many dimensions as there may be.
+                let codes: Vec<i8> =
+                    (0..1024).map(|i| if i % 30 == usize::from(at) { 100 } else { 1 }).collect();
+                let fingerprint = Fingerprint::from_codes(space(1), codes).unwrap();
+                let long = format!("{at:0>255}").parse().unwrap();
+                let bytes = Statement {
+                    address: long,
+                    fingerprint,
+                    order: Order { incarnation: 1, sequence: 0 },
+                    credential: vec![1; 256],
+                };
+                let bytes = bytes.sign(&Identity::from_seed([at; 32]), NetworkId::new("net")).unwrap();
+                node.announce(ZERO, &bytes).unwrap();
+                node.start(ZERO, &[format!("{:0>255}", 0).parse().unwrap()]);
+                nodes.push(node);
+                let mut frames = Vec::new();
+                loop {
+                    for (from, node) in nodes.iter_mut().enumerate() {
+                        while let Some((_, output)) = node.poll_output() {
+                            let Output::Send { to, frame } = output else { continue };
+                            frames.push((from, to, frame));
+                        }
+                    }
+                    let Some((from, to, frame)) = frames.pop() else { break };
+                    largest = largest.max(frame.len());
+                    let from = format!("{from:0>255}").parse().unwrap();
+                    let to: usize = to.as_str().parse().unwrap();
+                    nodes[to].receive(ZERO, &from, &frame[1..]).unwrap();
+                }
+            }
+            assert!((max_frame / 2..=max_frame).contains(&largest), "{largest} of {max_frame}");
+            assert!(nodes.iter().all(|node| node.iter().all(|overlay| overlay.contacts().0 > 0)));
+        }
     }
 
     #[test]

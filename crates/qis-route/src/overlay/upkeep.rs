@@ -9,7 +9,7 @@ use qis_packet::AuthorId;
 use super::answers::borrow;
 use super::descriptor::Contact;
 use super::lookup::{Lookup, Phase, Purpose};
-use super::message::{GossipKind, LIST_BYTES, LinkKind, MAX_SKETCHES, Message};
+use super::message::{GossipKind, LinkKind, MAX_SKETCHES, Message};
 use super::metric::Direction;
 use super::requests::Task;
 use super::tables::{Candidate, thin};
@@ -212,6 +212,7 @@ impl Overlay {
 
     /// Asks for the fingerprints of those that may become contacts: of those who told of them, as few as possible.
     pub(super) fn get_sketches(&mut self, now: Duration, id: LookupId) {
+        let room = self.list_bytes();
         let Some(lookup) = self.lookup_mut(id) else { return };
         let thinned = thin(lookup.known().collect());
         let mut needed: Vec<(AuthorId, &[u16])> = thinned
@@ -220,7 +221,7 @@ impl Overlay {
             .map(|entry| (entry.author, entry.tellers.as_slice()))
             .collect();
         let mut questions: Vec<(u16, Vec<AuthorId>)> = Vec::new();
-        let most = MAX_SKETCHES.min(LIST_BYTES / (lookup.codes.len() + 20));
+        let most = MAX_SKETCHES.min(room / (lookup.codes.len() + 20));
         while questions.len() < MOST_GETS {
             let mut told = vec![0_usize; lookup.path.len()];
             for &teller in needed.iter().flat_map(|(_, tellers)| *tellers) {
