@@ -16,7 +16,7 @@ use qis_route::proto::{
     Verdict,
 };
 use qis_route::{Address, Candidates, HostErrorKind, Moment, Peer, Row, Selection, Table};
-use support::{DIMS, Fate, Maker, START, World, config, domain, draft, fingerprint, push};
+use support::{DIMS, Fate, Host, Maker, START, World, config, domain, draft, fingerprint, push};
 
 const HOUR: u64 = 3600;
 
@@ -249,6 +249,45 @@ fn each_bad_packet_is_refused_for_its_reason_and_changes_nothing() {
         Verdict::Applied,
         "and a good one still comes through"
     );
+}
+
+#[test]
+fn frames_of_the_overlay_go_to_it_whole_or_put_together() {
+    let mut world = World::with(1, &narrow(100));
+    let Host { router, address, .. } = &mut world.hosts[0];
+    let now = Moment { elapsed: Duration::ZERO, wall: Timestamp::from_unix_seconds(START) };
+    let frame: Vec<u8> = std::iter::once(5).chain(0..=255).collect();
+    let (parts, _) = router.cut_overlay_frame(&frame).unwrap();
+    assert!(parts.len() > 2 && parts.iter().all(|part| part.len() <= 100));
+    assert_eq!(router.stats().frames_sent, parts.len() as u64);
+    let mut taken = Vec::new();
+    for frame in parts.iter().chain([&frame]) {
+        let verdict = router.receive_beside(now, address, frame, |body| {
+            taken.push(body.to_vec());
+            Verdict::Handled
+        });
+        assert!(matches!(verdict, Verdict::Handled | Verdict::Part), "{verdict:?}");
+    }
+    assert_eq!(taken, [&frame[1..], &frame[1..]]);
+    let no_overlay = router.receive(now, address, &frame);
+    assert_eq!(no_overlay, refused(Refusal::Unknown));
+}
+
+#[test]
+fn a_packet_that_came_with_the_overlay_is_judged_and_not_acknowledged() {
+    let mut world = World::new(1);
+    let now = Moment { elapsed: Duration::ZERO, wall: Timestamp::from_unix_seconds(START) };
+    let packet = Maker::new(9).make(draft(1.0));
+    let mut forged = packet.as_bytes().to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    let router = &mut world.hosts[0].router;
+    assert_eq!(router.receive_packet(now, &forged), refused(Refusal::Forged));
+    assert_eq!(router.receive_packet(now, &[1]), refused(Refusal::Malformed));
+    assert_eq!(router.receive_packet(now, packet.as_bytes()), Verdict::Applied);
+    assert_eq!(router.receive_packet(now, packet.as_bytes()), Verdict::Known);
+    assert_eq!((router.stats().applied, router.stats().known), (1, 1));
+    world.settle();
+    assert_eq!((world.standing(0).len(), world.hosts[0].router.stats().frames_sent), (1, 0));
 }
 
 fn narrow(max_frame: usize) -> RouterConfig {

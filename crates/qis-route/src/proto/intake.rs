@@ -45,14 +45,52 @@ impl<D: PayloadDecoder> Router<D> {
     /// Whatever the bytes are, the router is afterwards as the verdict says: a refused frame has changed nothing but a count, the rates,
     /// and what is kept of frames in parts.
     pub fn receive(&mut self, now: Moment, from: &Address, bytes: &[u8]) -> Verdict {
+        self.receive_beside(now, from, bytes, |_| Verdict::Refused(Refusal::Unknown))
+    }
+
+    /// As [`receive`](Self::receive), for a node that has [overlays](crate::overlay::Overlays) beside the router: the body of an overlay's
+    /// frame, whole or put together from parts, goes to `overlay`, which says what became of it.
+    ///
+    /// Rates, sizes and parts are the router's to check for all frames. A busy router takes none of the overlay either: who finds this node
+    /// would send it packets.
+    pub fn receive_beside(
+        &mut self,
+        now: Moment,
+        from: &Address,
+        bytes: &[u8],
+        overlay: impl FnOnce(&[u8]) -> Verdict,
+    ) -> Verdict {
         self.stats.frames_received = self.stats.frames_received.saturating_add(1);
-        let verdict = self.take_in(now, from, bytes);
+        let verdict = self.take_in(now, from, bytes, overlay);
         self.stats.count(verdict);
         self.pump();
         verdict
     }
 
-    fn take_in(&mut self, now: Moment, from: &Address, bytes: &[u8]) -> Verdict {
+    /// Takes in a packet that travelled in a frame of an overlay: judges it like one that was sent by itself, and acknowledges nothing.
+    ///
+    /// The rate of its address was checked when the frame came; that of its author is here.
+    pub fn receive_packet(&mut self, now: Moment, packet: &[u8]) -> Verdict {
+        let verdict = if self.is_busy() {
+            Verdict::Refused(Refusal::Busy)
+        } else {
+            match read(packet) {
+                Ok(packet) => self.judge(now, None, packet),
+                Err(refusal) => Verdict::Refused(refusal),
+            }
+        };
+        self.stats.count(verdict);
+        self.pump();
+        verdict
+    }
+
+    fn take_in(
+        &mut self,
+        now: Moment,
+        from: &Address,
+        bytes: &[u8],
+        overlay: impl FnOnce(&[u8]) -> Verdict,
+    ) -> Verdict {
         if bytes.len() > Frame::MAX_BYTES {
             return Verdict::Refused(Refusal::TooLarge);
         }
@@ -71,7 +109,7 @@ impl<D: PayloadDecoder> Router<D> {
             Err(_) => return Verdict::Refused(Refusal::Malformed),
         };
         if frame.kind != FrameKind::Fragment {
-            return self.take_frame(now, from, frame);
+            return self.take_frame(now, from, frame, overlay);
         }
         // Also of a busy node: it may be an acknowledgement, and the reassembler has bounds of its own.
         let whole = self.reassembler.accept(now.elapsed, from, frame.body);
@@ -79,7 +117,7 @@ impl<D: PayloadDecoder> Router<D> {
         match whole {
             Ok(None) => Verdict::Part,
             Ok(Some(bytes)) => match Frame::parse(&bytes) {
-                Ok(frame) => self.take_frame(now, from, frame),
+                Ok(frame) => self.take_frame(now, from, frame, overlay),
                 Err(_) => Verdict::Refused(Refusal::Unknown),
             },
             Err(ReassemblyError::Malformed) => Verdict::Refused(Refusal::Malformed),
@@ -89,7 +127,13 @@ impl<D: PayloadDecoder> Router<D> {
     }
 
     /// Takes in a whole frame.
-    fn take_frame(&mut self, now: Moment, from: &Address, frame: Frame<'_>) -> Verdict {
+    fn take_frame(
+        &mut self,
+        now: Moment,
+        from: &Address,
+        frame: Frame<'_>,
+        overlay: impl FnOnce(&[u8]) -> Verdict,
+    ) -> Verdict {
         // An acknowledgement ends work and asks for none, so it is always welcome.
         if frame.kind != FrameKind::Acknowledgement && self.is_busy() {
             return Verdict::Refused(Refusal::Busy);
@@ -112,6 +156,7 @@ impl<D: PayloadDecoder> Router<D> {
                 Answer::decode(frame.body).map_or(malformed, |answer| self.take_answer(now, from, &answer))
             }
             FrameKind::Rotation => self.take_rotation(now, frame.body),
+            FrameKind::Overlay => overlay(frame.body),
             _ => Verdict::Refused(Refusal::Unknown),
         }
     }

@@ -7,8 +7,6 @@ use qis_packet::{
     Timestamp, Trailer,
 };
 
-/// 2020-01-01T00:00:00Z.
-const INCARNATION_EPOCH: u64 = 1_577_836_800;
 /// How far ahead of the wall clock's an incarnation may be that somebody says this node has used: a day.
 const PLAUSIBLE_SECONDS: u32 = 24 * 3600;
 /// A public key in the trailer.
@@ -83,7 +81,7 @@ pub(super) struct OwnOrder {
 impl OwnOrder {
     /// A node that remembers nothing opens a new incarnation.
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { next: Order { incarnation: incarnation_at(now), sequence: 0 }, wall: now }
+        Self { next: Order::opening(now), wall: now }
     }
 
     /// A node that remembers goes on, unless its clock was put back: then what it remembers may be a backup's.
@@ -150,7 +148,7 @@ impl OwnOrder {
 }
 
 fn incarnation_at(now: Timestamp) -> u32 {
-    u32::try_from(now.unix_seconds().saturating_sub(INCARNATION_EPOCH)).unwrap_or(u32::MAX)
+    Order::opening(now).incarnation
 }
 
 impl fmt::Display for Origin<'_> {
@@ -162,6 +160,8 @@ impl fmt::Display for Origin<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const INCARNATION_EPOCH: u64 = 1_577_836_800;
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_unix_seconds(INCARNATION_EPOCH + seconds)

@@ -601,6 +601,16 @@ impl<D: PayloadDecoder> Router<D> {
         (id, parts)
     }
 
+    /// Cuts a frame of an overlay for this node's transport, and counts it as sent: hand over one part after the other, each within the
+    /// time that comes with them, and stop at the first that fails. `None` when it would take more parts than there may be.
+    ///
+    /// They are no [`Output`]: what becomes of them is of no interest here, and a packet never waits behind them.
+    pub fn cut_overlay_frame(&mut self, frame: &[u8]) -> Option<(Vec<Vec<u8>>, Duration)> {
+        let frames = fragment(frame, self.config.max_frame, self.config.parity).ok()?;
+        self.stats.count_sent(FrameKind::Overlay, &frames, 0);
+        Some((frames, self.config.retry_after))
+    }
+
     pub(super) fn count(&mut self) -> u64 {
         self.counter += 1;
         self.counter

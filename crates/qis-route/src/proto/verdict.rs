@@ -14,7 +14,7 @@ pub enum Verdict {
     Parked,
     /// A packet that withdrew its author's standing one.
     Retracted,
-    /// An acknowledgement, query, answer or statement that was acted upon.
+    /// An acknowledgement, query, answer, statement or message of an overlay that was acted upon.
     Handled,
     /// A part of a frame that is not whole yet, or was before.
     Part,
@@ -60,6 +60,8 @@ refusals! {
     Unknown => "unknown kind or version",
     /// A domain this node has no part in, or a schema it does not follow.
     UnknownDomain => "unknown domain",
+    /// A message of the overlay of a space that this node is not in.
+    UnknownSpace => "unknown space",
     /// No signature.
     Unsigned => "unsigned",
     /// No key is known for the author.
