@@ -1,4 +1,4 @@
-//! The bodies of the overlay's frames.
+//! The bodies of the overlay's frames. `docs/wire-format.md` has the tables.
 
 use postcard::{take_from_bytes, to_extend};
 use qis_fingerprint::SpaceId;
@@ -349,8 +349,11 @@ fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Statement;
     use super::*;
     use proptest::prelude::*;
+    use qis_fingerprint::Fingerprint;
+    use qis_packet::{Identity, NetworkId, Order};
 
     fn messages() -> Vec<Message<'static>> {
         let author = AuthorId::from_bytes([5; 16]);
@@ -397,6 +400,29 @@ mod tests {
             assert_eq!(Message::decode(&frame[1..]), None, "{message:?}");
             assert_eq!(Message::decode(&frame[1..frame.len() - 2]), None, "{message:?}");
         }
+    }
+
+    /// The vectors of `docs/wire-format.md`.
+    #[test]
+    fn frames_are_those_of_the_documentation() {
+        let hex = |frame: &[u8]| frame.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let space = SpaceId::new("test", 8);
+        let subject = Subject::Fingerprint { codes: &[1, 2] };
+        let find = Message::Find { nonce: 7, limit: 20, subject, packet: b"" };
+        assert_eq!(hex(&find.encode(space)), "05001044fab70700000000000000140002010200");
+        let statement = Statement {
+            address: "a:1".parse().unwrap(),
+            fingerprint: Fingerprint::from_codes(space, vec![1, 2]).unwrap(),
+            order: Order { incarnation: 300, sequence: 1 },
+            credential: Vec::new(),
+        };
+        let descriptor = statement.sign(&Identity::from_seed([7; 32]), NetworkId::new("test")).unwrap();
+        let link = Message::Link { nonce: 7, kind: LinkKind::Diverse, descriptor: &descriptor };
+        let frame = "05031044fab7070000000000000001\
+            6fea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22cac020103613a311044fab702010200\
+            cc26f6e194c06d199f8b5147e8717e6ed5ef6d1e29da086a790dae842fae65c4\
+            05658eba2695665bb5a525c7d178e96d3196deffeca110d1e484a74b7659cd0b";
+        assert_eq!(hex(&link.encode(space)), frame);
     }
 
     #[test]
