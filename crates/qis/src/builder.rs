@@ -8,9 +8,10 @@ use qis_fingerprint::{Embedder, HashEmbedder};
 use qis_packet::{
     Epoch, Frame, Identity, Lifetime, MIN_LINK_FRAME, NetworkId, RotationStatement, SKEW_SECONDS, SiteSecret,
 };
+use qis_route::overlay::{MAX_OVERLAY_DIMS, Open, OverlayConfig, Overlays, StatementError, Verifier};
 use qis_route::proto::{Author, ConfigError, Router, RouterConfig};
 use qis_route::{
-    Clock, Descriptor, Directory, HostError, HostErrorKind, Moment, Row, Store, Table, Transport,
+    Address, Clock, Descriptor, Directory, HostError, HostErrorKind, Moment, Row, Store, Table, Transport,
 };
 
 use crate::domain::{Domain, Domains, Kind};
@@ -18,11 +19,12 @@ use crate::driver::{ANNOUNCE_ALLOWED, contained};
 use crate::events::Listeners;
 use crate::memory::MemoryStore;
 use crate::node::{Core, Inner};
+use crate::overlay::{MOST_BOOTSTRAP, OverlayPart, fit};
 use crate::{BuildError, Node};
 
 const PAGE: usize = 256;
 
-/// Builds a [`Node`]. It needs an identity, a transport, a directory and at least one domain.
+/// Builds a [`Node`]. It needs an identity, a transport, a directory or an overlay, and at least one domain.
 ///
 /// Everything else has a default: the network `"default"`, the in-memory store (nothing survives a restart), the
 /// [`HashEmbedder`], the system's clock, a provenance secret that follows from the identity.
@@ -36,6 +38,8 @@ pub struct NodeBuilder {
     domains: Vec<Domain>,
     transport: Option<Arc<dyn Transport>>,
     directory: Option<Arc<dyn Directory>>,
+    overlay: Option<OverlayConfig>,
+    bootstrap: Vec<Address>,
     store: Arc<dyn Store>,
     clock: Option<Arc<dyn Clock>>,
     embedder: Arc<dyn Embedder>,
@@ -54,6 +58,8 @@ impl NodeBuilder {
             domains: Vec::new(),
             transport: None,
             directory: None,
+            overlay: None,
+            bootstrap: Vec::new(),
             store: Arc::new(MemoryStore::default()),
             clock: default_clock(),
             embedder: Arc::new(HashEmbedder::default()),
@@ -107,9 +113,31 @@ impl NodeBuilder {
         self
     }
 
-    /// Who is in a similar situation.
+    /// Who is in a similar situation, in the word of a directory of the host's.
     pub fn directory(mut self, directory: impl Directory) -> Self {
         self.directory = Some(Arc::new(directory));
+        self
+    }
+
+    /// Finds the nodes in a similar situation by the similarity overlay, over the same transport and without a directory: the nodes of a network
+    /// know some of each other, and ask them. `OverlayConfig::default()` is for most; tell it where to join with
+    /// [`bootstrap`](Self::bootstrap).
+    ///
+    /// The node is found by one situation in each space of fingerprints, that of the domain which announces one there first. Domains of the
+    /// same space and another situation send and look for others by their own, and are not found by it: give all texts of a node
+    /// the same [`situation`](Domain::situation). An overlay takes fingerprints of at most 1,024 dimensions, of at most 8 spaces, and
+    /// finds at most 200 nodes at a time.
+    ///
+    /// Over a link that carries less than 4 KiB at a time, its frames are kept to that or less, and travel in parts.
+    pub fn overlay(mut self, config: OverlayConfig) -> Self {
+        self.overlay = Some(config);
+        self
+    }
+
+    /// Where the overlay joins its network: the addresses of some members, three are good and 16 the most. Its own address among them is left
+    /// out, so that all nodes can have the same list. Without any it waits to be found, as the first node of a network does.
+    pub fn bootstrap(mut self, addresses: impl IntoIterator<Item = Address>) -> Self {
+        self.bootstrap = addresses.into_iter().collect();
         self
     }
 
@@ -153,7 +181,16 @@ impl NodeBuilder {
         let missing = |part| BuildError::Missing { part };
         let identity = self.identity.ok_or(missing("identity"))?;
         let transport = self.transport.ok_or(missing("transport"))?;
-        let directory = self.directory.ok_or(missing("directory"))?;
+        match (&self.directory, &self.overlay) {
+            (None, None) => return Err(missing("directory or overlay")),
+            (Some(_), Some(_)) => return Err(BuildError::DirectoryAndOverlay),
+            (Some(_), None) | (None, Some(_)) => {}
+        }
+        let bootstrap = self.bootstrap;
+        if bootstrap.len() > MOST_BOOTSTRAP || (self.overlay.is_none() && !bootstrap.is_empty()) {
+            let problem = "must be at most 16 addresses, for a node with an overlay";
+            return Err(ConfigError { field: "bootstrap", problem }.into());
+        }
         let clock = self.clock.ok_or(missing("clock"))?;
         if self.domains.is_empty() {
             return Err(missing("domain"));
@@ -175,7 +212,7 @@ impl NodeBuilder {
             let problem = "a frame has at most 16384 bytes";
             return Err(ConfigError { field: "max_frame", problem }.into());
         }
-        let config = RouterConfig { max_frame: max_frame.min(self.config.max_frame), ..self.config };
+        let mut config = RouterConfig { max_frame: max_frame.min(self.config.max_frame), ..self.config };
         let seed = match self.seed {
             Some(seed) => seed,
             None => entropy()?,
@@ -190,8 +227,18 @@ impl NodeBuilder {
         };
         let selections: Vec<_> =
             domains.values().map(|domain: &Domain| (domain.tag, domain.selection_within(&config))).collect();
+        let network = self.network;
+        let overlay = match self.overlay {
+            Some(mut overlay) => {
+                fit(&mut overlay, &mut config);
+                let registry = Verifier { network, admission: Arc::new(Open) };
+                let overlays = Overlays::new(overlay, Arc::new(registry), seed)?;
+                Some(OverlayPart::new(overlays, bootstrap, transport.local_address(), now))
+            }
+            None => None,
+        };
         let domains = Domains(Arc::new(domains));
-        let author = Author { identity, secret, node: self.name, network: self.network };
+        let author = Author { identity, secret, node: self.name, network };
         let mut router = Router::new(config, author, domains.clone(), seed, now)?;
         if let Some(statement) = self.rotation {
             router.set_rotation(statement)?;
@@ -217,6 +264,7 @@ impl NodeBuilder {
         router.start(now);
         let core = Core {
             router,
+            overlay,
             evidence: BTreeMap::new(),
             deltas: BTreeMap::new(),
             states,
@@ -227,7 +275,7 @@ impl NodeBuilder {
             stopping: false,
             stopped: Vec::new(),
         };
-        let inner = Inner::new(core, domains, transport, directory, self.store, clock, self.embedder);
+        let inner = Inner::new(core, domains, transport, self.directory, self.store, clock, self.embedder);
         let node = Node { inner: Arc::new(inner) };
         announce(&node, now).await?;
         Ok(node)
@@ -256,10 +304,20 @@ async fn announce(node: &Node, now: Moment) -> Result<(), BuildError> {
             let embedded = node.inner.embed(domain, None).await;
             let fingerprint = embedded.map_err(|source| BuildError::Embed { domain: domain.tag, source })?;
             let fingerprint = node.inner.lock().router.compact(fingerprint);
-            let author = node.author();
-            let descriptor = Descriptor::new(author, node.address(), domain.tag, fingerprint.clone());
-            let announce = async { node.inner.directory.announce(&descriptor).await };
-            let announced = contained(announce, Some((ANNOUNCE_ALLOWED, &node.inner))).await;
+            let dims = fingerprint.dims();
+            if node.inner.directory.is_none() && dims > MAX_OVERLAY_DIMS {
+                let source = StatementError::Dims { dims };
+                return Err(BuildError::Overlay { domain: domain.tag, source });
+            }
+            let announced = match &node.inner.directory {
+                None => node.inner.lock().announce_in_overlay(now, domain.tag, &fingerprint),
+                Some(directory) => {
+                    let author = node.author();
+                    let descriptor = Descriptor::new(author, node.address(), domain.tag, fingerprint.clone());
+                    let announce = async { directory.announce(&descriptor).await };
+                    contained(announce, Some((ANNOUNCE_ALLOWED, &node.inner))).await
+                }
+            };
             let mut core = node.inner.lock();
             if announced.is_ok() {
                 core.router.set_announced(now, domain.tag, fingerprint);

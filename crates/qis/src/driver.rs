@@ -10,14 +10,18 @@ use std::time::Duration;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, Stream};
 use qis_route::proto::{Event, Input, Output};
-use qis_route::{Candidates, Descriptor, HostError, HostErrorKind};
+use qis_route::{Address, Candidates, Descriptor, HostError, HostErrorKind};
 
 use crate::EmitError;
 use crate::events::{Listeners, public};
 use crate::node::{Core, EmissionWaiter, Inner};
+use crate::overlay::{OverlaySend, Search};
 
 /// Tasks under way at which no further send is begun; it waits in the router.
 const CONCURRENCY: usize = 128;
+/// Sends of the overlays under way at which no further one is begun; they wait there. They are apart from the others, so that none of the
+/// router's waits for them.
+const OVERLAY_CONCURRENCY: usize = 128;
 /// How long an announcement may take.
 pub(crate) const ANNOUNCE_ALLOWED: Duration = Duration::from_secs(30);
 
@@ -26,26 +30,41 @@ type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(crate) struct Driver {
     inner: Arc<Inner>,
     under_way: FuturesUnordered<Pending<Input>>,
+    overlay_sends: FuturesUnordered<Pending<Result<(), HostError>>>,
     timer: Option<(Duration, Pending<()>)>,
     commits: usize,
 }
 
 impl Driver {
     pub(crate) fn new(inner: Arc<Inner>) -> Self {
-        Self { inner, under_way: FuturesUnordered::new(), timer: None, commits: 0 }
+        let (under_way, overlay_sends) = (FuturesUnordered::new(), FuturesUnordered::new());
+        Self { inner, under_way, overlay_sends, timer: None, commits: 0 }
     }
 
     pub(crate) async fn run(mut self) {
+        let now = self.inner.clock.now();
+        if let Some(overlay) = &mut self.inner.lock().overlay {
+            overlay.start(now);
+        }
         poll_fn(|context| self.poll(context)).await;
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.inner.wake.register(context.waker());
         loop {
-            let mut idle = self.take_outputs();
+            // The overlays first: what they tell the router may be something to send.
+            let mut idle = self.take_overlay_sends() & self.take_outputs();
             if let Poll::Ready(Some(input)) = Pin::new(&mut self.under_way).poll_next(context) {
                 self.commits -= usize::from(matches!(input, Input::Committed(_)));
                 self.hand_in(input);
+                idle = false;
+            }
+            if let Poll::Ready(Some(result)) = Pin::new(&mut self.overlay_sends).poll_next(context) {
+                if result.is_err()
+                    && let Some(overlay) = &mut self.inner.lock().overlay
+                {
+                    overlay.count_failed_send();
+                }
                 idle = false;
             }
             idle &= !self.poll_timer(context);
@@ -74,38 +93,62 @@ impl Driver {
         idle
     }
 
+    /// Starts what the overlays want sent, as far as there is room. Returns whether there was nothing.
+    fn take_overlay_sends(&mut self) -> bool {
+        let mut idle = true;
+        while self.overlay_sends.len() < OVERLAY_CONCURRENCY {
+            let now = self.inner.clock.now();
+            let Some(OverlaySend { to, frames, allowed }) = self.inner.lock().next_overlay_send(now) else {
+                break;
+            };
+            idle = false;
+            let inner = Arc::clone(&self.inner);
+            self.overlay_sends.push(Box::pin(async move { send(&inner, &to, &frames, allowed).await }));
+        }
+        idle
+    }
+
     fn start(&mut self, output: Output) {
         let inner = Arc::clone(&self.inner);
         let pending: Pending<Input> = match output {
-            Output::Send { id, to, frames, allowed } => Box::pin(async move {
-                for frame in &frames {
-                    let send = async { inner.transport.send(&to, frame, allowed).await };
-                    if let Err(error) = contained(send, Some((allowed, &inner))).await {
-                        return Input::Sent { id, result: Err(error) };
-                    }
-                }
-                Input::Sent { id, result: Ok(()) }
-            }),
-            Output::Lookup { id, fingerprint, similar, random, allowed } => Box::pin(async move {
-                let members = if random > 0 {
-                    let sample = async { inner.directory.sample(random + similar).await };
-                    // Half the time at most, so that the similar ones are found also when this fails.
-                    contained(sample, Some((allowed / 2, &inner))).await.unwrap_or_default()
-                } else {
-                    Vec::new()
+            Output::Send { id, to, frames, allowed } => {
+                Box::pin(async move { Input::Sent { id, result: send(&inner, &to, &frames, allowed).await } })
+            }
+            Output::Lookup { id, fingerprint, similar, random, allowed } => {
+                let Some(directory) = inner.directory.clone() else {
+                    let now = inner.clock.now();
+                    return inner
+                        .lock()
+                        .look_up_in_overlay(now, Search::new(id, fingerprint, similar, random));
                 };
-                let similar = similar + random.saturating_sub(members.len());
-                let nearest = async { inner.directory.nearest(&fingerprint, similar).await };
-                let found = contained(nearest, Some((allowed, &inner))).await;
-                Input::Found { id, result: found.map(|similar| Candidates { similar, random: members }) }
-            }),
-            Output::Announce { domain, fingerprint } => Box::pin(async move {
-                let author = inner.lock().router.author().identity.author();
-                let descriptor = Descriptor::new(author, inner.address.clone(), domain, fingerprint);
-                let announce = async { inner.directory.announce(&descriptor).await };
-                let result = contained(announce, Some((ANNOUNCE_ALLOWED, &inner))).await;
-                Input::Announced { domain, result }
-            }),
+                Box::pin(async move {
+                    let members = if random > 0 {
+                        let sample = async { directory.sample(random + similar).await };
+                        // Half the time at most, so that the similar ones are found also when this fails.
+                        contained(sample, Some((allowed / 2, &inner))).await.unwrap_or_default()
+                    } else {
+                        Vec::new()
+                    };
+                    let similar = similar + random.saturating_sub(members.len());
+                    let nearest = async { directory.nearest(&fingerprint, similar).await };
+                    let found = contained(nearest, Some((allowed, &inner))).await;
+                    Input::Found { id, result: found.map(|similar| Candidates { similar, random: members }) }
+                })
+            }
+            Output::Announce { domain, fingerprint } => {
+                let Some(directory) = inner.directory.clone() else {
+                    let now = inner.clock.now();
+                    let result = inner.lock().announce_in_overlay(now, domain, &fingerprint);
+                    return self.hand_in(Input::Announced { domain, result });
+                };
+                Box::pin(async move {
+                    let author = inner.lock().router.author().identity.author();
+                    let descriptor = Descriptor::new(author, inner.address.clone(), domain, fingerprint);
+                    let announce = async { directory.announce(&descriptor).await };
+                    let result = contained(announce, Some((ANNOUNCE_ALLOWED, &inner))).await;
+                    Input::Announced { domain, result }
+                })
+            }
             Output::Commit(batch) => {
                 self.commits += 1;
                 Box::pin(async move {
@@ -125,9 +168,9 @@ impl Driver {
         self.inner.lock().router.handle(now, input);
     }
 
-    /// Sleeps until the router's next time-out. Returns whether one was handed in.
+    /// Sleeps until the next time-out of the router or the overlays. Returns whether one was handed in.
     fn poll_timer(&mut self, context: &mut Context<'_>) -> bool {
-        let due = self.inner.lock().router.next_timeout();
+        let due = self.inner.lock().next_timeout();
         if self.timer.as_ref().map(|(at, _)| *at) != due {
             self.timer = due.map(|due| {
                 let wait = due.saturating_sub(self.inner.clock.now().elapsed);
@@ -139,7 +182,8 @@ impl Driver {
         let fired = self.timer.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(context).is_ready());
         if fired {
             self.timer = None;
-            self.hand_in(Input::Timeout);
+            let now = self.inner.clock.now();
+            self.inner.lock().handle_timeout(now);
         }
         fired
     }
@@ -204,6 +248,15 @@ impl Core {
             _ => {}
         }
     }
+}
+
+/// Hands one frame after the other to the transport, up to the first that fails.
+async fn send(inner: &Inner, to: &Address, frames: &[Vec<u8>], allowed: Duration) -> Result<(), HostError> {
+    for frame in frames {
+        let send = async { inner.transport.send(to, frame, allowed).await };
+        contained(send, Some((allowed, inner))).await?;
+    }
+    Ok(())
 }
 
 /// Runs a host's future within the time allowed, and turns a panic in it into an error.

@@ -16,6 +16,9 @@ pub enum BuildError {
         /// The builder's method.
         part: &'static str,
     },
+    /// A directory and an overlay, which are two ways to find the same nodes: give one of them.
+    #[error("the builder takes a directory or an overlay, not both")]
+    DirectoryAndOverlay,
     /// A setting out of its range.
     #[error("the configuration is refused")]
     Config(#[from] ConfigError),
@@ -63,6 +66,15 @@ pub enum BuildError {
         /// Why.
         #[source]
         source: EmbedError,
+    },
+    /// The situation of a domain has more dimensions than an overlay takes, so that nobody would find the node by it.
+    #[error("the situation of the domain {domain} does not fit the overlay")]
+    Overlay {
+        /// The tag.
+        domain: DomainTag,
+        /// Why.
+        #[source]
+        source: qis_route::overlay::StatementError,
     },
     /// [`NodeBuilder::start`](crate::NodeBuilder::start) was called outside a runtime.
     #[error("start was called outside a tokio runtime; build the node and drive its run() yourself")]

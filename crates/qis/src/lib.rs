@@ -10,6 +10,7 @@ mod events;
 pub mod memory;
 mod node;
 mod outcome;
+mod overlay;
 mod synthesize;
 
 pub use builder::NodeBuilder;
@@ -21,6 +22,7 @@ pub use error::{AuditError, BuildError, EmitError, SynthesizeError};
 pub use events::{Events, NodeEvent};
 pub use node::Node;
 pub use outcome::Outcome;
+pub use overlay::{OverlayReport, SpaceReport};
 pub use synthesize::Synthesize;
 
 /// For implementing the traits of a host: [`Transport`], [`Directory`], [`Store`], [`Embedder`], [`Clock`].
@@ -33,7 +35,10 @@ pub use qis_packet::{
     NetworkId, Opening, OpeningError, OutcomePacket, PacketId, Parity, ProvenanceError, PublicKey,
     ReassemblyConfig, ReassemblyStats, RotationStatement, SiteSecret, Support, Timestamp,
 };
-pub use qis_route::overlay::{Admission, Admitted, Credential, CredentialError, Issuers};
+pub use qis_route::overlay::{
+    Admission, Admitted, Credential, CredentialError, Issuers, LookupOptions, OverlayConfig, OverlayStats,
+    Refusal as OverlayRefusal,
+};
 pub use qis_route::proto::{
     Delivery, Pulled, Rate, Receipt, RecipientReport, Refusal, RouterConfig, Stats, Verdict,
 };

@@ -18,6 +18,7 @@ use crate::domain::{Domain, Domains};
 use crate::driver::Driver;
 use crate::emit::{Emit, Retract, check_outcome, neutral_fingerprint};
 use crate::events::{Events, Listeners};
+use crate::overlay::{OverlayPart, OverlayReport};
 use crate::synthesize::Synthesize;
 use crate::{AuditError, EmitError, NodeBuilder, Outcome};
 
@@ -37,7 +38,8 @@ pub(crate) struct Inner {
     pub(crate) domains: Domains,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) address: Address,
-    pub(crate) directory: Arc<dyn Directory>,
+    /// None for a node that finds others by its overlays.
+    pub(crate) directory: Option<Arc<dyn Directory>>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) embedder: Arc<dyn Embedder>,
@@ -46,9 +48,11 @@ pub(crate) struct Inner {
     running: AtomicBool,
 }
 
-/// What the lock protects: the router and those who wait for it.
+/// What the lock protects: the router, the overlays, and those who wait for them.
 pub(crate) struct Core {
     pub(crate) router: Router<Domains>,
+    /// For a node without a directory.
+    pub(crate) overlay: Option<OverlayPart>,
     /// This site's own data, as it gave them. Evidence is never stored: the host brings it again after a restart.
     pub(crate) evidence: BTreeMap<DomainTag, Arc<Evidence>>,
     pub(crate) deltas: BTreeMap<DomainTag, Vec<f32>>,
@@ -174,7 +178,7 @@ impl Node {
         if core.stopping {
             return Verdict::Refused(Refusal::Busy);
         }
-        let verdict = core.router.receive(now, from, frame);
+        let verdict = core.receive(now, from, frame);
         drop(core);
         self.inner.wake.wake();
         verdict
@@ -238,6 +242,12 @@ impl Node {
         self.inner.lock().router.stats().clone()
     }
 
+    /// How the node stands in its overlays; `None` when it has a directory instead.
+    #[must_use]
+    pub fn overlay_stats(&self) -> Option<OverlayReport> {
+        self.inner.lock().overlay.as_ref().map(OverlayPart::report)
+    }
+
     /// The packets of a domain that stand and have not expired, this node's own among them, by author.
     #[must_use]
     pub fn standing(&self, domain: impl AsRef<str>) -> Vec<OutcomePacket> {
@@ -284,7 +294,7 @@ impl Inner {
         core: Core,
         domains: Domains,
         transport: Arc<dyn Transport>,
-        directory: Arc<dyn Directory>,
+        directory: Option<Arc<dyn Directory>>,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         embedder: Arc<dyn Embedder>,

@@ -412,7 +412,7 @@ async fn the_builder_names_what_is_wrong() {
     assert!(missing(refuse(Node::builder()).await, "identity"));
     assert!(missing(refuse(Node::builder().identity(identity())).await, "transport"));
     let located = Node::builder().identity(identity()).transport(transport());
-    assert!(missing(refuse(located).await, "directory"));
+    assert!(missing(refuse(located).await, "directory or overlay"));
     assert!(missing(refuse(builder(&net, 1)).await, "domain"));
     let twice = builder(&net, 1).domain(domain()).domain(domain());
     assert!(matches!(refuse(twice).await, BuildError::DuplicateDomain { .. }));

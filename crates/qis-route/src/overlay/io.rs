@@ -156,6 +156,12 @@ pub struct OverlayStats {
     pub served: u64,
     /// All requests of others that were answered.
     pub answered: u64,
+    /// Look-ups of the host's that are over.
+    pub lookups: u64,
+    /// Requests that they took, repetitions left out.
+    pub lookup_requests: u64,
+    /// Their round trips.
+    pub lookup_rounds: u64,
     /// Contacts that were given up since they did not answer.
     pub dead: u64,
     refused: [u32; Refusal::ALL.len()],
@@ -169,13 +175,17 @@ impl OverlayStats {
     }
 
     pub(super) fn add(&mut self, other: &Self) {
-        let Self { requests, repeated, request_bytes, answer_bytes, served, answered, dead, refused } = other;
+        let Self { requests, repeated, request_bytes, answer_bytes, served, answered, .. } = other;
+        let Self { lookups, lookup_requests, lookup_rounds, dead, refused, .. } = other;
         self.requests += requests;
         self.repeated += repeated;
         self.request_bytes += request_bytes;
         self.answer_bytes += answer_bytes;
         self.served += served;
         self.answered += answered;
+        self.lookups += lookups;
+        self.lookup_requests += lookup_requests;
+        self.lookup_rounds += lookup_rounds;
         self.dead += dead;
         for (sum, count) in self.refused.iter_mut().zip(refused) {
             *sum = sum.saturating_add(*count);

@@ -403,6 +403,9 @@ impl Overlay {
                     requests: lookup.requests,
                     rounds: lookup.rounds,
                 };
+                self.stats.lookups += 1;
+                self.stats.lookup_requests += u64::from(found.requests);
+                self.stats.lookup_rounds += u64::from(found.rounds);
                 self.tell(Event::Found { id, found });
             }
         }

@@ -45,7 +45,8 @@ pub struct Overlays {
 }
 
 impl Overlays {
-    /// A node that is in no overlay yet. The seed makes nonces and choices that strangers must not be able to guess.
+    /// A node that is in no overlay yet. The seed makes nonces and choices that strangers must not be able to guess; it may be the
+    /// router's, whose nonces tell nothing of these.
     ///
     /// # Errors
     ///
@@ -56,7 +57,7 @@ impl Overlays {
         seed: [u8; 32],
     ) -> Result<Self, ConfigError> {
         config.validate()?;
-        let mut nonces = Nonces::new(seed);
+        let mut nonces = Nonces::apart(seed, b"overlays");
         Ok(Self {
             peers: Buckets::new(config.peer_rate, nonces.next()),
             config,

@@ -14,6 +14,12 @@ impl Nonces {
         Self { seed, counter: 0 }
     }
 
+    /// Others of the same seed, from which nobody learns anything of the first.
+    pub(crate) fn apart(seed: [u8; 32], label: &[u8]) -> Self {
+        let hash = Sha256::new().chain_update(b"qis/nonce/apart/1").chain_update(seed).chain_update(label);
+        Self::new(hash.finalize().into())
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
         self.counter = self.counter.wrapping_add(1);
         let hash: [u8; 32] = Sha256::new()

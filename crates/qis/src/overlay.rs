@@ -1,0 +1,389 @@
+//! Similar nodes found by the overlay, for a node without a directory: what stands between the router and the state machine.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use qis_fingerprint::{Fingerprint, SpaceId};
+use qis_packet::{DomainTag, FragmentPlan, Order};
+use qis_route::overlay::{
+    self, Contact, Event, LookupOptions, Output, OverlayConfig, OverlayError, OverlayStats, Overlays,
+    Statement,
+};
+use qis_route::proto::{Author, Input, LookupId, Refusal, Router, RouterConfig, Verdict};
+use qis_route::{Address, Candidates, HostError, HostErrorKind, Moment, Peer};
+
+use crate::domain::Domains;
+use crate::node::Core;
+
+/// The most addresses to join by.
+pub(crate) const MOST_BOOTSTRAP: usize = 16;
+
+/// The most nodes that one look-up or draw finds.
+const MOST_FOUND: u8 = 200;
+
+/// The largest frame of an overlay that travels in parts, in bytes: to put one together from forged parts takes up to a millisecond.
+const LARGEST_IN_PARTS: usize = 4096;
+
+/// How a node stands in its overlays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OverlayReport {
+    /// Each space that the node is in, in the order in which it joined them.
+    pub spaces: Vec<SpaceReport>,
+    /// The counts of all of them.
+    pub stats: OverlayStats,
+    /// Frames that the transport did not take, or that had more parts than there may be. Nothing was done about them but to wait.
+    pub sends_failed: u64,
+    /// Bytes of memory that the overlays take while nothing is under way.
+    pub state_bytes: usize,
+}
+
+/// How a node stands in the overlay of one space.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SpaceReport {
+    /// The space.
+    pub space: SpaceId,
+    /// The domain by whose situation the node is found there; none while it has announced nothing and only looked.
+    pub domain: Option<DomainTag>,
+    /// Contacts that are the most similar ones.
+    pub near: usize,
+    /// Contacts that lead elsewhere.
+    pub diverse: usize,
+    /// Contacts from anywhere.
+    pub random: usize,
+    /// Whether it is looking for its first contacts.
+    pub joining: bool,
+    /// The counts.
+    pub stats: OverlayStats,
+}
+
+/// What a node is known by in a space.
+#[derive(Debug)]
+struct Situation {
+    /// Whose it is.
+    domain: Option<DomainTag>,
+    codes: Vec<i8>,
+    order: Order,
+}
+
+/// A node's overlays, and what the router and the host want of them.
+#[derive(Debug)]
+pub(crate) struct OverlayPart {
+    overlays: Overlays,
+    /// Where to join, until the driver runs.
+    bootstrap: Option<Vec<Address>>,
+    address: Address,
+    /// Of descriptors of this life of the node.
+    opening: Order,
+    situations: BTreeMap<SpaceId, Situation>,
+    /// Look-ups of the router that are under way, by the draw or look-up they wait for.
+    searches: BTreeMap<(SpaceId, overlay::LookupId), Search>,
+    sends_failed: u64,
+}
+
+/// A look-up of the router: some members by chance, if it wants any, and then the similar ones.
+#[derive(Debug)]
+pub(crate) struct Search {
+    id: LookupId,
+    fingerprint: Fingerprint,
+    similar: usize,
+    random: usize,
+    /// Those who were drawn.
+    members: Vec<Peer>,
+}
+
+impl Search {
+    pub(crate) const fn new(id: LookupId, fingerprint: Fingerprint, similar: usize, random: usize) -> Self {
+        Self { id, fingerprint, similar, random, members: Vec::new() }
+    }
+}
+
+/// A frame on its way: its parts, one after the other.
+pub(crate) struct OverlaySend {
+    pub(crate) to: Address,
+    pub(crate) frames: Vec<Vec<u8>>,
+    /// How long each may take.
+    pub(crate) allowed: Duration,
+}
+
+/// Fits the configurations of a node's overlays and router to each other: what is sent in parts, and what is taken so.
+pub(crate) fn fit(overlay: &mut OverlayConfig, router: &mut RouterConfig) {
+    let whole = router.max_frame;
+    let in_parts = [LARGEST_IN_PARTS, LARGEST_IN_PARTS * 3 / 4];
+    let fits = |len: &usize| FragmentPlan::new(*len, whole, router.parity).is_ok();
+    let most = if whole >= LARGEST_IN_PARTS {
+        whole
+    } else {
+        in_parts.into_iter().find(fits).unwrap_or(LARGEST_IN_PARTS / 2)
+    };
+    router.reassembly.frame_bytes = router.reassembly.frame_bytes.max(LARGEST_IN_PARTS);
+    overlay.max_frame = overlay.max_frame.min(most);
+}
+
+impl OverlayPart {
+    pub(crate) fn new(overlays: Overlays, bootstrap: Vec<Address>, address: Address, now: Moment) -> Self {
+        Self {
+            overlays,
+            bootstrap: Some(bootstrap),
+            address,
+            opening: Order::opening(now.wall),
+            situations: BTreeMap::new(),
+            searches: BTreeMap::new(),
+            sends_failed: 0,
+        }
+    }
+
+    /// Joins, when the driver runs for the first time: before that, nobody would hand over what comes in answer.
+    pub(crate) fn start(&mut self, now: Moment) {
+        if let Some(bootstrap) = self.bootstrap.take() {
+            self.overlays.start(now.elapsed, &bootstrap);
+        }
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Duration> {
+        self.overlays.next_timeout()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Moment) {
+        self.overlays.handle_timeout(now.elapsed);
+    }
+
+    pub(crate) const fn count_failed_send(&mut self) {
+        self.sends_failed = self.sends_failed.saturating_add(1);
+    }
+
+    /// Is known by the situation of a domain from now on, in the space of its fingerprint.
+    ///
+    /// A node has one descriptor a space, or it would have to be several nodes: the domain that came first keeps it, and those of another situation
+    /// are refused.
+    fn announce(
+        &mut self,
+        now: Moment,
+        author: &Author,
+        domain: DomainTag,
+        fingerprint: &Fingerprint,
+    ) -> Result<(), HostError> {
+        if let Some(known) = self.situations.get_mut(&fingerprint.space()) {
+            let owner = *known.domain.get_or_insert(domain);
+            if known.codes == fingerprint.codes() {
+                return Ok(());
+            }
+            if owner != domain {
+                let problem = format!(
+                    "in the overlay of its space this node is known by its situation in {owner}, and can have no other"
+                );
+                return Err(HostError::new(HostErrorKind::Refused, problem));
+            }
+        }
+        self.describe(now, author, Some(domain), fingerprint)
+    }
+
+    fn describe(
+        &mut self,
+        now: Moment,
+        author: &Author,
+        domain: Option<DomainTag>,
+        fingerprint: &Fingerprint,
+    ) -> Result<(), HostError> {
+        let space = fingerprint.space();
+        let before = self.situations.get(&space).map(|situation| situation.order);
+        let next = |before: Order| Order { sequence: before.sequence.saturating_add(1), ..before };
+        let order = before.map_or(self.opening, next);
+        let statement = Statement {
+            address: self.address.clone(),
+            fingerprint: fingerprint.clone(),
+            order,
+            credential: Vec::new(),
+        };
+        let signed = statement.sign(&author.identity, author.network);
+        let descriptor = signed.map_err(|error| HostError::new(HostErrorKind::Refused, error))?;
+        let announced = self.overlays.announce(now.elapsed, &descriptor);
+        announced.map_err(|error| HostError::new(HostErrorKind::Refused, error))?;
+        let codes = fingerprint.codes().to_vec();
+        self.situations.insert(space, Situation { domain, codes, order });
+        Ok(())
+    }
+
+    /// Begins a look-up: returns its result, should it be over at once.
+    fn begin(&mut self, now: Moment, author: &Author, search: Search) -> Option<Input> {
+        let space = search.fingerprint.space();
+        // The router looks by fingerprints of this node's own. One of an earlier life may come before that life's situation is announced.
+        if self.overlays.get(space).is_none()
+            && let Err(error) = self.describe(now, author, None, &search.fingerprint)
+        {
+            return Some(Input::Found { id: search.id, result: Err(error) });
+        }
+        if search.random > 0 {
+            // As many more as may be among the similar ones.
+            let wanted = count(search.random + search.similar);
+            if let Ok(draw) = self.overlays.sample(now.elapsed, space, wanted) {
+                self.searches.insert((space, draw), search);
+                return None;
+            }
+        }
+        self.find_similar(now, search)
+    }
+
+    fn find_similar(&mut self, now: Moment, search: Search) -> Option<Input> {
+        let Search { id, fingerprint, similar, random, members } = &search;
+        let options = LookupOptions::nearest(count(similar + random.saturating_sub(members.len())));
+        match self.overlays.look_up(now.elapsed, fingerprint, options) {
+            Ok(lookup) => {
+                self.searches.insert((fingerprint.space(), lookup), search);
+                None
+            }
+            Err(error) => {
+                let full = matches!(error, OverlayError::Full { .. });
+                let kind = if full { HostErrorKind::Full } else { HostErrorKind::Refused };
+                Some(Input::Found { id: *id, result: Err(HostError::new(kind, error)) })
+            }
+        }
+    }
+
+    /// Takes note of what an overlay tells; returns what the router is to hear of it.
+    fn take_event(&mut self, now: Moment, space: SpaceId, event: Event) -> Option<Input> {
+        match event {
+            Event::Sampled { id, members, .. } => {
+                let mut search = self.searches.remove(&(space, id))?;
+                search.members = members.iter().filter_map(|contact| peer(space, contact)).collect();
+                self.find_similar(now, search)
+            }
+            Event::Found { id, found } => {
+                let Search { id, members: random, .. } = self.searches.remove(&(space, id))?;
+                let similar: Vec<Peer> =
+                    found.nearest.iter().filter_map(|(_, contact)| peer(space, contact)).collect();
+                let cut_off = self.overlays.get(space).is_some_and(overlay::Overlay::is_cut_off);
+                let result = if cut_off && similar.is_empty() && random.is_empty() {
+                    let problem = "no member of the network has answered at the addresses to join by";
+                    Err(HostError::new(HostErrorKind::Unavailable, problem))
+                } else {
+                    Ok(Candidates { similar, random })
+                };
+                Some(Input::Found { id, result })
+            }
+            _ => None,
+        }
+    }
+
+    fn receive(&mut self, now: Moment, from: &Address, body: &[u8]) -> Verdict {
+        match self.overlays.receive(now.elapsed, from, body) {
+            Ok(()) => Verdict::Handled,
+            Err(overlay::Refusal::WrongSpace) => Verdict::Refused(Refusal::UnknownSpace),
+            Err(overlay::Refusal::RateLimited) => Verdict::Refused(Refusal::PeerRate),
+            Err(overlay::Refusal::Busy) => Verdict::Refused(Refusal::Busy),
+            Err(_) => Verdict::Refused(Refusal::Malformed),
+        }
+    }
+
+    /// The next frame to send. What happened meanwhile is told to the router first.
+    fn next_send(&mut self, now: Moment, router: &mut Router<Domains>) -> Option<OverlaySend> {
+        loop {
+            let (space, output) = self.overlays.poll_output()?;
+            match output {
+                Output::Send { to, frame } => match router.cut_overlay_frame(&frame) {
+                    Some((frames, allowed)) => return Some(OverlaySend { to, frames, allowed }),
+                    None => self.count_failed_send(),
+                },
+                Output::Event(Event::Packet { packet, .. }) => {
+                    // The verdict is counted, and nobody waits for it.
+                    let _ = router.receive_packet(now, &packet);
+                }
+                Output::Event(event) => {
+                    if let Some(input) = self.take_event(now, space, event) {
+                        router.handle(now, input);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) fn report(&self) -> OverlayReport {
+        let spaces = self.overlays.iter().map(|overlay| {
+            let (near, diverse, random) = overlay.contacts();
+            let space = overlay.space();
+            SpaceReport {
+                space,
+                domain: self.situations.get(&space).and_then(|situation| situation.domain),
+                near,
+                diverse,
+                random,
+                joining: overlay.is_joining(),
+                stats: overlay.stats().clone(),
+            }
+        });
+        OverlayReport {
+            spaces: spaces.collect(),
+            stats: self.overlays.stats(),
+            sends_failed: self.sends_failed,
+            state_bytes: self.overlays.state_bytes(),
+        }
+    }
+}
+
+/// A contact as the router knows nodes.
+fn peer(space: SpaceId, contact: &Contact) -> Option<Peer> {
+    let codes = contact.codes().iter().map(|code| code.cast_signed()).collect();
+    let fingerprint = Fingerprint::from_codes(space, codes).ok()?;
+    Some(Peer {
+        author: contact.author(),
+        address: contact.address().clone(),
+        fingerprint,
+        organisation: contact.organisation(),
+    })
+}
+
+/// As many as an overlay finds at a time.
+fn count(wanted: usize) -> u8 {
+    u8::try_from(wanted).unwrap_or(MOST_FOUND).clamp(1, MOST_FOUND)
+}
+
+impl Core {
+    /// Takes in a frame, for the router or the overlays.
+    pub(crate) fn receive(&mut self, now: Moment, from: &Address, frame: &[u8]) -> Verdict {
+        match &mut self.overlay {
+            Some(overlay) => {
+                self.router.receive_beside(now, from, frame, |body| overlay.receive(now, from, body))
+            }
+            None => self.router.receive(now, from, frame),
+        }
+    }
+
+    pub(crate) fn announce_in_overlay(
+        &mut self,
+        now: Moment,
+        domain: DomainTag,
+        fingerprint: &Fingerprint,
+    ) -> Result<(), HostError> {
+        match &mut self.overlay {
+            Some(overlay) => overlay.announce(now, self.router.author(), domain, fingerprint),
+            None => Ok(()),
+        }
+    }
+
+    /// Begins a look-up; the router hears of its end.
+    pub(crate) fn look_up_in_overlay(&mut self, now: Moment, search: Search) {
+        let Some(overlay) = &mut self.overlay else { return };
+        if let Some(input) = overlay.begin(now, self.router.author(), search) {
+            self.router.handle(now, input);
+        }
+    }
+
+    pub(crate) fn next_overlay_send(&mut self, now: Moment) -> Option<OverlaySend> {
+        self.overlay.as_mut()?.next_send(now, &mut self.router)
+    }
+
+    /// When the router or the overlays want to be called again.
+    pub(crate) fn next_timeout(&self) -> Option<Duration> {
+        let overlay = self.overlay.as_ref().and_then(OverlayPart::next_timeout);
+        [self.router.next_timeout(), overlay].into_iter().flatten().min()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Moment) {
+        self.router.handle(now, Input::Timeout);
+        if let Some(overlay) = &mut self.overlay {
+            overlay.handle_timeout(now);
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Nodes without a directory: they find each other by the overlay.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use qis::memory::{ManualClock, Network};
+use qis::{
+    Address, BuildError, Domain, Embedder, Fingerprint, Identity, Node, NodeBuilder, OverlayConfig,
+    OverlayRefusal, Receipt, RouterConfig, Selection, SpaceId, Timestamp, embedder_fn,
+};
+
+const DOMAIN: &str = "cardiology/heart";
+const OTHER: &str = "oncology/lung";
+
+/// Nodes on a ring, each in a situation of its own.
+struct Ring {
+    net: Network,
+    clock: ManualClock,
+    nodes: Vec<Node>,
+}
+
+fn space() -> SpaceId {
+    SpaceId::new("ring", 2)
+}
+
+/// The direction at an angle in degrees.
+fn direction(degrees: f32) -> Vec<f32> {
+    let (y, x) = degrees.to_radians().sin_cos();
+    vec![x, y]
+}
+
+fn situation(degrees: f32) -> Fingerprint {
+    Fingerprint::from_vector(space(), &direction(degrees)).unwrap()
+}
+
+/// Of texts that are angles.
+fn ring_embedder() -> impl Embedder {
+    embedder_fn(space(), |text: &str| Ok::<_, std::io::Error>(direction(text.parse().unwrap_or(0.0))))
+}
+
+fn address(at: usize) -> Address {
+    format!("node-{at}").parse().unwrap()
+}
+
+impl Ring {
+    fn new(net: Network) -> Self {
+        let clock = ManualClock::at(Timestamp::from_unix_seconds(1_795_000_000));
+        Self { net, clock, nodes: Vec::new() }
+    }
+
+    fn builder(&self, at: usize) -> NodeBuilder {
+        let seed = u8::try_from(at).unwrap();
+        Node::builder()
+            .identity(Identity::from_seed([seed; 32]))
+            .transport(self.net.transport(&format!("node-{at}")).unwrap())
+            .clock(self.clock.clone())
+            .embedder(ring_embedder())
+            .seed([seed; 32])
+            .overlay(OverlayConfig::default())
+    }
+
+    async fn start(&self, builder: NodeBuilder) -> Node {
+        let node = builder.build().await.unwrap();
+        self.net.attach(&node);
+        tokio::spawn(node.run());
+        node
+    }
+
+    /// A node at its place of `of` on the ring, which joins by the first one.
+    async fn add(&mut self, of: usize, config: RouterConfig) {
+        let at = self.nodes.len();
+        let degrees = 360.0 * at as f32 / of as f32;
+        let domain = Domain::delta(DOMAIN, 1).unwrap().situation(degrees.to_string());
+        let builder = self.builder(at).bootstrap([address(0)]).config(config).domain(domain);
+        let node = self.start(builder).await;
+        self.nodes.push(node);
+        self.rest().await;
+    }
+
+    async fn of(nodes: usize, net: Network) -> Self {
+        let mut ring = Self::new(net);
+        for _ in 0..nodes {
+            ring.add(nodes, config()).await;
+        }
+        ring
+    }
+
+    /// Lets the nodes do all that takes no time.
+    async fn rest(&self) {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn pass(&self, seconds: u64) {
+        for _ in 0..seconds {
+            self.clock.advance(Duration::from_secs(1));
+            self.rest().await;
+        }
+    }
+
+    /// Emits while time passes.
+    async fn emit(&self, at: usize, value: f32) -> Receipt {
+        let node = self.nodes[at].clone();
+        let emission = tokio::spawn(async move { node.emit(DOMAIN, [value]).await });
+        while !emission.is_finished() {
+            self.pass(1).await;
+        }
+        emission.await.unwrap().unwrap()
+    }
+}
+
+fn config() -> RouterConfig {
+    RouterConfig { selection: Some(Selection::most_similar(5)), ..RouterConfig::default() }
+}
+
+fn to(receipt: &Receipt) -> BTreeSet<String> {
+    receipt.recipients.iter().map(|one| one.address.to_string()).collect()
+}
+
+#[tokio::test]
+async fn one_node_is_alone_two_and_three_find_each_other() {
+    let mut ring = Ring::new(Network::new());
+    ring.add(3, config()).await;
+    let receipt = ring.emit(0, 1.0).await;
+    assert!(receipt.recipients.is_empty() && receipt.lookup_error.is_none());
+    for others in 1..3 {
+        ring.add(3, config()).await;
+        let receipt = ring.emit(others, 1.0).await;
+        assert_eq!((receipt.delivered(), receipt.recipients.len()), (others, others));
+        let back = ring.emit(0, 2.0).await;
+        assert_eq!((back.delivered(), back.recipients.len()), (others, others), "k is more than there are");
+    }
+    let report = ring.nodes[2].overlay_stats().unwrap();
+    let [space_report] = &report.spaces[..] else { panic!("{report:?}") };
+    assert_eq!((space_report.space, space_report.domain), (space(), Some(DOMAIN.parse().unwrap())));
+    assert_eq!((space_report.near, space_report.joining, report.sends_failed), (2, false, 0));
+    assert_eq!(report.stats.lookups, 1);
+}
+
+#[tokio::test]
+async fn outcomes_reach_the_most_similar_of_thirty() {
+    let ring = Ring::of(30, Network::new()).await;
+    let receipt = ring.emit(7, 1.0).await;
+    assert_eq!(receipt.delivered(), 5);
+    let nearest = ["node-5", "node-6", "node-8", "node-9"];
+    assert!(nearest.iter().all(|near| to(&receipt).contains(*near)), "{:?}", to(&receipt));
+    // Pulling asks them as well.
+    let synthesis = ring.nodes[8].synthesize(DOMAIN).pull();
+    let pulled = tokio::spawn(async move { synthesis.await });
+    while !pulled.is_finished() {
+        ring.pass(1).await;
+    }
+    assert_eq!(pulled.await.unwrap().unwrap().origins, 1);
+    let report = ring.nodes[7].overlay_stats().unwrap();
+    assert!(report.stats.lookup_requests <= 40 && report.state_bytes <= 64 * 1024, "{report:?}");
+}
+
+#[tokio::test]
+async fn nothing_waits_for_the_clock_where_nothing_is_lost() {
+    let ring = Ring::of(10, Network::new()).await;
+    let node = ring.nodes[3].clone();
+    let emission = tokio::spawn(async move { node.emit(DOMAIN, [1.0]).await });
+    ring.rest().await;
+    assert!(emission.is_finished());
+    assert_eq!(emission.await.unwrap().unwrap().delivered(), 5);
+}
+
+#[tokio::test]
+async fn some_of_any_kind_are_drawn_where_a_selection_wants_them() {
+    let ring = Ring::of(30, Network::new()).await;
+    ring.pass(300).await;
+    let node = ring.nodes[7].clone();
+    let selection = Selection { random: 6, ..Selection::most_similar(4) };
+    let emission = tokio::spawn(async move { node.emit(DOMAIN, [1.0]).selection(selection).await });
+    ring.rest().await;
+    let receipt = emission.await.unwrap().unwrap();
+    assert_eq!((receipt.delivered(), receipt.recipients.len()), (10, 10));
+    assert!(["node-6", "node-8"].iter().all(|near| to(&receipt).contains(*near)), "{:?}", to(&receipt));
+    let far = receipt.recipients.iter().filter(|one| one.similarity < 0.0).count();
+    assert!(far > 0, "{receipt:?}");
+}
+
+#[tokio::test]
+async fn the_same_seeds_give_the_same_run() {
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let ring = Ring::of(12, Network::new().with_loss(100, 3)).await;
+        let receipt = ring.emit(4, 1.0).await;
+        let reports: Vec<_> = ring.nodes.iter().map(|node| node.overlay_stats().unwrap()).collect();
+        runs.push((to(&receipt), reports));
+    }
+    assert_eq!(runs[0], runs[1]);
+}
+
+#[tokio::test]
+async fn a_node_that_restarts_is_the_same_one_and_is_found_where_it_is_now() {
+    let mut ring = Ring::of(8, Network::new()).await;
+    ring.nodes[3].shutdown().await;
+    ring.pass(2).await;
+    // The same key in another situation, at another address: opposite to where it was.
+    let domain = Domain::delta(DOMAIN, 1).unwrap().situation("315");
+    let builder = ring.builder(3).transport(ring.net.transport("node-9").unwrap()).bootstrap([address(1)]);
+    ring.nodes[3] = ring.start(builder.config(config()).domain(domain)).await;
+    ring.pass(20).await;
+    let receipt = ring.emit(7, 1.0).await;
+    assert!(to(&receipt).contains("node-9"), "{:?}", to(&receipt));
+    assert_eq!(receipt.delivered(), 5, "{receipt:?}");
+}
+
+#[tokio::test]
+async fn a_situation_that_changes_is_where_the_node_is_found_from_then_on() {
+    let ring = Ring::of(20, Network::new()).await;
+    let node = ring.nodes[0].clone();
+    let moved = tokio::spawn(async move { node.emit(DOMAIN, [1.0]).situation("180").await });
+    while !moved.is_finished() {
+        ring.pass(1).await;
+    }
+    let near: BTreeSet<String> = to(&moved.await.unwrap().unwrap());
+    assert!(near.contains("node-10") && !near.contains("node-1"), "{near:?}");
+    let receipt = ring.emit(10, 1.0).await;
+    assert!(to(&receipt).contains("node-0"), "{:?}", to(&receipt));
+    let receipt = ring.emit(1, 1.0).await;
+    assert!(!to(&receipt).contains("node-0"), "{:?}", to(&receipt));
+}
+
+#[tokio::test]
+async fn who_joins_where_nobody_is_says_so_and_joins_once_somebody_is_there() {
+    let mut ring = Ring::new(Network::new());
+    let domain = || Domain::delta(DOMAIN, 1).unwrap();
+    let lost = ring.start(ring.builder(1).bootstrap([address(0)]).domain(domain())).await;
+    let emission = tokio::spawn({
+        let lost = lost.clone();
+        async move { lost.emit(DOMAIN, [1.0]).await }
+    });
+    ring.nodes.push(lost);
+    while !emission.is_finished() {
+        ring.pass(1).await;
+    }
+    let receipt = emission.await.unwrap().unwrap();
+    assert!(receipt.recipients.is_empty());
+    assert!(receipt.lookup_error.unwrap().to_string().contains("addresses to join by"));
+    // Nobody told the first one of it, but its address is known.
+    let first = ring.start(ring.builder(0).domain(domain())).await;
+    ring.nodes.push(first);
+    ring.pass(1).await;
+    let receipt = ring.emit(0, 2.0).await;
+    assert_eq!((receipt.delivered(), receipt.recipients.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn frames_of_strangers_are_borne_and_counted() {
+    let ring = Ring::of(3, Network::new()).await;
+    let (node, stranger) = (&ring.nodes[0], "stranger".parse().unwrap());
+    let verdict = |frame: &[u8]| format!("{:?}", node.receive(&stranger, frame));
+    let [a, b, c, d] = space().to_bytes();
+    assert_eq!(verdict(&[5]), "Refused(Malformed)");
+    assert_eq!(verdict(&[5, 9, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0]), "Refused(UnknownSpace)");
+    assert_eq!(verdict(&[5, 99, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0]), "Refused(Malformed)");
+    assert_eq!(verdict(&[5, 9, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0]), "Handled");
+    // A packet in a COMMIT that is none.
+    assert_eq!(verdict(&[5, 11, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 1]), "Handled");
+    for length in 0..200_u8 {
+        node.receive(&stranger, &vec![length.wrapping_mul(7); usize::from(length)]);
+        node.receive(&stranger, &[&[5, length % 16, a, b, c, d][..], &[length; 30]].concat());
+    }
+    ring.pass(1).await;
+    let stats = node.overlay_stats().unwrap().stats;
+    assert!(stats.refused(OverlayRefusal::Malformed) > 0);
+    assert!(stats.refused(OverlayRefusal::WrongSpace) > 0);
+    assert!(node.stats().refused(qis::Refusal::Malformed) > 1, "the packet that was none");
+    assert_eq!(ring.emit(0, 1.0).await.delivered(), 2);
+}
+
+#[tokio::test]
+async fn a_packet_that_travels_with_the_overlay_is_applied() {
+    let ring = Ring::of(2, Network::new()).await;
+    let elsewhere = Ring::of(1, Network::new()).await;
+    let author = elsewhere.start(elsewhere.builder(9).domain(Domain::delta(DOMAIN, 1).unwrap())).await;
+    let emission = tokio::spawn({
+        let author = author.clone();
+        async move { author.emit(DOMAIN, [1.0]).await }
+    });
+    elsewhere.rest().await;
+    emission.await.unwrap().unwrap();
+    let packet = author.standing(DOMAIN)[0].as_bytes().to_vec();
+    let len = u8::try_from(packet.len() & 0x7f).unwrap() | 0x80;
+    let high = u8::try_from(packet.len() >> 7).unwrap();
+    let commit = [&[5, 11][..], &space().to_bytes(), &[7; 8], &[len, high], &packet].concat();
+    ring.nodes[1].receive(&address(0), &commit);
+    ring.rest().await;
+    let (stats, standing) = (ring.nodes[1].stats(), ring.nodes[1].standing(DOMAIN));
+    assert_eq!((stats.applied, standing.len()), (1, 1));
+    assert_eq!(standing[0].as_bytes(), packet);
+}
+
+#[tokio::test]
+async fn lost_frames_are_sent_again() {
+    let ring = Ring::of(20, Network::new().with_loss(200, 7)).await;
+    ring.pass(30).await;
+    let receipt = ring.emit(7, 1.0).await;
+    assert_eq!((receipt.delivered(), receipt.recipients.len()), (5, 5), "{receipt:?}");
+    // Of three requests and their answers one in twenty times none gets through.
+    let near = (4..=10).filter(|at| to(&receipt).contains(&format!("node-{at}"))).count();
+    assert!(near >= 4, "{:?}", to(&receipt));
+    assert!(ring.nodes.iter().any(|node| node.overlay_stats().unwrap().stats.repeated > 0));
+}
+
+#[tokio::test]
+async fn a_link_that_carries_little_carries_the_overlay_in_parts() {
+    for max_frame in [24, 200] {
+        let ring = Ring::of(12, Network::new().with_max_frame(max_frame)).await;
+        ring.pass(90).await;
+        let receipt = ring.emit(7, 1.0).await;
+        assert_eq!(receipt.delivered(), 5, "{receipt:?}");
+        assert!(to(&receipt).contains("node-6") && to(&receipt).contains("node-8"), "{:?}", to(&receipt));
+        let (stats, report) = (ring.nodes[7].stats(), ring.nodes[7].overlay_stats().unwrap());
+        assert!(stats.fragments_sent > 0 && stats.reassembly.frames > 0);
+        assert_eq!((report.sends_failed, stats.refused(qis::Refusal::TooLarge)), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_space_has_one_situation_and_another_space_another_overlay() {
+    let mut ring = Ring::new(Network::new());
+    let domains = |builder: NodeBuilder, at: f32| {
+        let described = |tag, degrees: f32| Domain::delta(tag, 1).unwrap().situation(degrees.to_string());
+        builder.domain(described(DOMAIN, at)).domain(described(OTHER, at + 90.0))
+    };
+    for at in 0..3 {
+        let builder = ring.builder(at).bootstrap([address(0)]);
+        let node = ring.start(domains(builder, 10.0 * at as f32)).await;
+        ring.nodes.push(node);
+        ring.rest().await;
+    }
+    let node = ring.nodes[2].clone();
+    let report = node.overlay_stats().unwrap();
+    assert_eq!(report.spaces.len(), 1);
+    assert_eq!(report.spaces[0].domain, Some(DOMAIN.parse().unwrap()), "the first in the order of tags");
+    // It sends in both, and in a space of its own with a fingerprint of its own.
+    let other = Fingerprint::from_codes(SpaceId::new("other", 3), vec![1, 2, 3]).unwrap();
+    for (fingerprint, found) in [(situation(110.0), 2), (other, 0)] {
+        let emit = node.emit(OTHER, [1.0]).fingerprint(fingerprint);
+        let emission = tokio::spawn(emit.into_future());
+        while !emission.is_finished() {
+            ring.pass(1).await;
+        }
+        assert_eq!(emission.await.unwrap().unwrap().recipients.len(), found);
+    }
+    let spaces: Vec<_> = node.overlay_stats().unwrap().spaces.iter().map(|one| one.domain).collect();
+    assert_eq!(spaces, [Some(DOMAIN.parse().unwrap()), Some(OTHER.parse().unwrap())]);
+}
+
+#[tokio::test]
+async fn a_builder_takes_one_way_to_find_others() {
+    let ring = Ring::new(Network::new());
+    let domain = || Domain::delta(DOMAIN, 1).unwrap();
+    let refuse = async |builder: NodeBuilder| builder.build().await.unwrap_err();
+    let both = ring.builder(0).domain(domain()).directory(ring.net.directory());
+    assert!(matches!(refuse(both).await, BuildError::DirectoryAndOverlay));
+    let field = |error| match error {
+        BuildError::Config(error) => error.field,
+        error => panic!("{error}"),
+    };
+    let many = ring.builder(0).domain(domain()).bootstrap((0..17).map(address));
+    assert_eq!(field(refuse(many).await), "bootstrap");
+    let wrong = OverlayConfig { near: 0, ..OverlayConfig::default() };
+    assert_eq!(field(refuse(ring.builder(0).domain(domain()).overlay(wrong)).await), "near");
+    let wide = embedder_fn(SpaceId::new("wide", 1025), |_: &str| Ok::<_, std::io::Error>(vec![1.0; 1025]));
+    let error = refuse(ring.builder(0).domain(domain()).embedder(wide)).await;
+    assert!(matches!(error, BuildError::Overlay { .. }), "{error}");
+    let with_directory = Node::builder()
+        .identity(Identity::from_seed([1; 32]))
+        .transport(ring.net.transport("a").unwrap())
+        .directory(ring.net.directory())
+        .domain(domain());
+    assert!(with_directory.build().await.unwrap().overlay_stats().is_none());
+}
