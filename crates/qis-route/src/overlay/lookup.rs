@@ -13,7 +13,7 @@ use crate::Address;
 /// Nodes that a look-up remembers at most, the most similar ones. Some times what any effort needs.
 const POOL: usize = 512;
 
-/// A score travels in 32,767ths: less than this is no improvement.
+/// A score travels in parts of 32,767: less than this is no improvement.
 const ROUNDING: f32 = 1e-4;
 
 /// How many of those who told of a node are remembered, to be asked about it.

@@ -137,7 +137,7 @@ fn dot(a: &[u8], b: &[u8]) -> i32 {
     sum + rest.map(|(a, b)| i32::from(a.cast_signed()) * i32::from(b.cast_signed())).sum::<i32>()
 }
 
-/// A cosine as it travels: in 32,767ths.
+/// A cosine as it travels: in parts of 32,767.
 pub(super) fn to_wire(cosine: f32) -> i16 {
     #[expect(clippy::cast_possible_truncation, reason = "a float becomes the nearest integer of the type")]
     let score = (cosine * f32::from(i16::MAX)).round() as i16;
