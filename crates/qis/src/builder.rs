@@ -128,7 +128,8 @@ impl NodeBuilder {
     /// the same [`situation`](Domain::situation). An overlay takes fingerprints of at most 1,024 dimensions, of at most 8 spaces, and
     /// finds at most 200 nodes at a time.
     ///
-    /// Over a link that carries less than 4 KiB at a time, its frames are kept to that or less, and travel in parts.
+    /// A look-up may take longer than [`RouterConfig::lookup_timeout`] says: it is given the time in which contacts that are gone are given up
+    /// four times over, 28 s with the defaults. Over a link that carries less than 4 KiB at a time, its frames are kept to that or less, and travel in parts.
     pub fn overlay(mut self, config: OverlayConfig) -> Self {
         self.overlay = Some(config);
         self

@@ -24,6 +24,12 @@ const MOST_FOUND: u8 = 200;
 /// The largest frame of an overlay that travels in parts, in bytes: to put one together from forged parts takes up to a millisecond.
 const LARGEST_IN_PARTS: usize = 4096;
 
+/// So many times a look-up may wait for contacts that are gone, all of a round at once, before the router gives it up.
+const STALLS: u32 = 4;
+
+/// No look-up takes longer, whatever the waits of the overlay are.
+const LONGEST_LOOKUP: Duration = Duration::from_secs(3600);
+
 /// How a node stands in its overlays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -107,7 +113,8 @@ pub(crate) struct OverlaySend {
     pub(crate) allowed: Duration,
 }
 
-/// Fits the configurations of a node's overlays and router to each other: what is sent in parts, and what is taken so.
+/// Fits the configurations of a node's overlays and router to each other: what is sent in parts, what is taken so, and how long a look-up may
+/// take.
 pub(crate) fn fit(overlay: &mut OverlayConfig, router: &mut RouterConfig) {
     let whole = router.max_frame;
     let in_parts = [LARGEST_IN_PARTS, LARGEST_IN_PARTS * 3 / 4];
@@ -117,6 +124,11 @@ pub(crate) fn fit(overlay: &mut OverlayConfig, router: &mut RouterConfig) {
     } else {
         in_parts.into_iter().find(fits).unwrap_or(LARGEST_IN_PARTS / 2)
     };
+    // A contact that is gone holds a look-up up until it is given up.
+    let given_up =
+        overlay.answer_timeout.saturating_mul(2_u32.saturating_pow(u32::from(overlay.retries) + 1) - 1);
+    let stalled = given_up.saturating_mul(STALLS).min(LONGEST_LOOKUP);
+    router.lookup_timeout = router.lookup_timeout.max(stalled);
     router.reassembly.frame_bytes = router.reassembly.frame_bytes.max(LARGEST_IN_PARTS);
     overlay.max_frame = overlay.max_frame.min(most);
 }

@@ -309,6 +309,22 @@ async fn lost_frames_are_sent_again() {
 }
 
 #[tokio::test]
+async fn half_of_the_nodes_may_go() {
+    let mut ring = Ring::of(24, Network::new()).await;
+    ring.pass(10).await;
+    // The even ones go without a word, all at once.
+    for at in (0..24).step_by(2) {
+        ring.nodes[at].shutdown().await;
+    }
+    let stopped = ring.nodes[0].clone();
+    ring.nodes.iter_mut().step_by(2).for_each(|node| *node = stopped.clone());
+    let receipt = ring.emit(7, 1.0).await;
+    assert!(receipt.lookup_error.is_none(), "{receipt:?}");
+    assert_eq!((receipt.delivered(), receipt.recipients.len()), (5, 5), "{receipt:?}");
+    assert!(["node-5", "node-9"].iter().all(|near| to(&receipt).contains(*near)), "{:?}", to(&receipt));
+}
+
+#[tokio::test]
 async fn a_link_that_carries_little_carries_the_overlay_in_parts() {
     for max_frame in [24, 200] {
         let ring = Ring::of(12, Network::new().with_max_frame(max_frame)).await;
