@@ -41,12 +41,10 @@ pub(super) fn vectors(args: &Args, nodes: usize) -> Result<Rows, Error> {
     Ok(Rows { vectors: vectors.jittered(nodes + queries, queries, args.seed), origin })
 }
 
-/// The report, and for each query its row and the rows returned.
-pub(super) fn run(
-    args: &Args,
-    rows: Rows,
-    nodes: usize,
-) -> Result<(Report, Vec<(usize, Vec<usize>)>), Error> {
+/// For each query its row and the rows returned.
+pub(super) type Returned = Vec<(usize, Vec<usize>)>;
+
+pub(super) fn run(args: &Args, rows: Rows, nodes: usize) -> Result<(Report, Returned), Error> {
     let Rows { vectors, origin } = rows;
     let (dims, queries) = (vectors.dims(), args.queries as usize);
     let first_query = vectors.len() - queries;
