@@ -1,7 +1,4 @@
-//! Many nodes in virtual time: the state machines of `qis-route`, the ones that run in production, over a network that is a queue
-//! of events. It loses, repeats, delays and reorders frames by a seed, so that a run can be repeated to the byte.
-//!
-//! Use it to measure and to test protocols; to run a node, use the crate `qis`.
+#![doc = include_str!("../README.md")]
 
 mod dht;
 mod experiment;
