@@ -96,7 +96,7 @@ pub struct DhtConfig {
 /// | 10,000 | sentence embeddings, 384 dimensions | .16 | .27 | .36 | .48 |
 /// | 1,000 | synthetic, in clusters, 128 dimensions | .80 | .94 | .97 | .99 |
 ///
-/// [`FullMesh`](crate::FullMesh) finds all of them, and the [`overlay`](crate::overlay) nearly all, in networks of any size and with fewer messages.
+/// [`FullMesh`](crate::FullMesh) finds all of them, and the [`overlay`](crate::overlay) .985 of them among 10,000 members, in 27 requests.
 ///
 /// A value is a descriptor as the overlay has it, signed, since values come from strangers; one is verified before its node is named. What an
 /// author announced earlier may still be there: the most similar of its descriptors counts, and of those that are alike the newest.

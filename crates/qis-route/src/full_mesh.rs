@@ -15,8 +15,8 @@ use crate::{Descriptor, Directory, HostError, HostErrorKind, Organisation, Peer}
 /// host knows, be it from a file.
 ///
 /// The host hands in each member's descriptor with [`insert`](Self::insert), and again when it changes. What the node announces is kept
-/// as well, and tells nobody: spreading it is the host's part. For a network that nobody knows in full, bring an index, or a
-/// DHT for a [`DhtDirectory`](crate::DhtDirectory).
+/// as well, and tells nobody: spreading it is the host's part. For a network that nobody knows in full, use the
+/// [`overlay`](crate::overlay), or bring an index, or a DHT for a [`DhtDirectory`](crate::DhtDirectory).
 #[derive(Debug)]
 pub struct FullMesh {
     capacity: NonZeroUsize,
