@@ -33,6 +33,8 @@ pub(crate) enum Error {
     Vectors { path: String, source: Box<qis_sim::VectorError> },
     #[error("the overlay refuses: {0}")]
     Overlay(qis_route::overlay::OverlayError),
+    #[error("over a DHT: {0}")]
+    Dht(Box<qis_sim::DhtError>),
     #[error("cannot draw into {path}: {message}")]
     Picture { path: String, message: String },
     #[error("nothing can be measured: every vector is zero")]

@@ -65,12 +65,13 @@ where
         format!("{y:.0}")
     })?;
     let lines = [
-        series("all queries", MEASURED, &|row| Some(row.measured.recall_at_20)),
         series("worst 5 % of queries", WORST, &|row| Some(row.measured.worst5_recall)),
+        series("all queries", MEASURED, &|row| Some(row.measured.recall_at_20)),
+        series("hashing over a DHT", ARTICLE, &|row| row.dht_recall_at_20),
     ];
     let least = lines.iter().flat_map(|line| &line.points).fold(1.0_f64, |least, point| least.min(point.1));
     let least = ((least * 10.0).floor() / 10.0).min(0.9);
-    panel(recall, "Share of the 20 nearest found", least..1.0, &lines, scale, &|y| format!("{y:.2}"))?;
+    panel(recall, "Share of the 20 nearest found", least..1.02, &lines, scale, &|y| format!("{y:.1}"))?;
     let lines = [
         series("aggregator, 1 MB model (computed)", AGGREGATOR, &|row| {
             Some(row.aggregator_bytes_computed[1] as f64)
@@ -88,7 +89,9 @@ where
     let least = logs.iter().flat_map(|line| &line.points).fold(99.0_f64, |least, point| least.min(point.1));
     let most = ceiling(&logs, 1.0) + 2.0;
     let title = "Bytes when each node delivers a packet";
-    panel(load, title, least.floor()..most, &logs, scale, &|y| bytes(10_f64.powf(y.round())))?;
+    panel(load, title, least.floor()..most, &logs, scale, &|y| {
+        bytes(10_f64.powf(y.round())).replace(".0", "")
+    })?;
     area.present()?;
     Ok(())
 }
@@ -111,6 +114,9 @@ where
     DB: DrawingBackend,
     DB::ErrorType: 'static,
 {
+    // The legend goes where no line does.
+    let falls =
+        lines.iter().all(|line| line.points.first().map(|at| at.1) >= line.points.last().map(|at| at.1));
     let font = |size: u32| ("sans-serif", size * scale).into_font().color(&INK);
     let ends = lines.iter().flat_map(|line| &line.points).map(|point| point.0);
     let (low, high) = ends.fold((f64::MAX, 0.0_f64), |(low, high), x| (low.min(x), high.max(x)));
@@ -148,7 +154,7 @@ where
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(if falls { SeriesLabelPosition::LowerLeft } else { SeriesLabelPosition::UpperLeft })
         .legend_area_size(24 * scale)
         .margin(8 * scale)
         .background_style(WHITE.mix(0.85))
