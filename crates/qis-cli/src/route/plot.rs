@@ -71,7 +71,7 @@ where
     ];
     let least = lines.iter().flat_map(|line| &line.points).fold(1.0_f64, |least, point| least.min(point.1));
     let least = ((least * 10.0).floor() / 10.0).min(0.9);
-    panel(recall, "Share of the 20 nearest found", least..1.02, &lines, scale, &|y| format!("{y:.1}"))?;
+    panel(recall, "Share of the 20 nearest found", least..1.02, &lines, scale, &|y| format!("{y:.2}"))?;
     let lines = [
         series("aggregator, 1 MB model (computed)", AGGREGATOR, &|row| {
             Some(row.aggregator_bytes_computed[1] as f64)

@@ -170,7 +170,12 @@ impl Overlay {
     }
 
     pub(super) fn take_gossip(&mut self, kind: GossipKind, descriptors: &[&[u8]]) {
-        for bytes in descriptors {
+        let most = match kind {
+            GossipKind::Near => MAX_GOSSIP,
+            // The sender and half of its own, as in an exchange of ours: nobody may choose all random contacts of another at once.
+            GossipKind::Random => 1 + usize::from(self.config.random).div_ceil(2),
+        };
+        for bytes in descriptors.iter().take(most) {
             let Ok(new) = self.learn(bytes) else { continue };
             match kind {
                 GossipKind::Near => {

@@ -453,6 +453,21 @@ mod tests {
     }
 
     #[test]
+    fn one_exchange_replaces_only_a_part_of_the_random_contacts() {
+        let mut overlay = overlay(OverlayConfig { random: 8, ..OverlayConfig::default() });
+        let all: Vec<Vec<u8>> = (2..=25).map(|seed| good(seed, 0)).collect();
+        for (nonce, some) in [(1, &all[..5]), (2, &all[4..8]), (3, &all[8..])] {
+            let descriptors = some.iter().map(Vec::as_slice).collect();
+            hand(&mut overlay, &Message::Gossip { nonce, kind: GossipKind::Random, descriptors });
+        }
+        let random = overlay.tables.random();
+        assert_eq!(random.len(), 8);
+        let earlier = |seed: u8| Identity::from_seed([seed; 32]).author();
+        let kept = (2..=9).filter(|&seed| random.iter().any(|entry| entry.contact.author() == earlier(seed)));
+        assert!(kept.count() >= 3);
+    }
+
+    #[test]
     fn a_query_of_another_space_is_not_answered() {
         let mut overlay = overlay(OverlayConfig::default());
         let find = |codes| {
