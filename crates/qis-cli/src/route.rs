@@ -21,7 +21,8 @@ use crate::error::Error;
 /// network are simulated. The situations of the nodes are the rows of a file of signed bytes without a header, or are made up; the last rows are
 /// the queries, which no node has. Recall is the share of the 20 exactly nearest nodes that were found, from a random node.
 ///
-/// Up to 100,000 nodes join by the protocol, a sixteenth of the network at a time. Beyond, all but the last 1,000 are given the contacts that
+/// Up to 100,000 nodes join by the protocol, a sixteenth of the network at a time; then each looks for itself once more, as upkeep has it
+/// do two minutes after it joined. Beyond, all but the last 1,000 are given the contacts that
 /// their joins would have given them, and "build" says "snapshot"; --build tells which to do. With more nodes than the file has rows, copies
 /// of the rows with noise stand in for them, and "vectors" says "jittered".
 #[derive(Debug, clap::Args)]
@@ -51,11 +52,14 @@ pub(crate) struct Args {
     /// This share of the nodes swallows packets and tells of each other only; recall is about the honest nodes then
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     colluders: f64,
-    /// Let each node look for itself once before the queries, as upkeep does
+    /// After a crash, let each node look for itself once and measure again, as upkeep does
     #[arg(long)]
     repair: bool,
+    /// Measure right after the joins, before the nodes have looked for themselves again
+    #[arg(long)]
+    just_joined: bool,
     /// Let no node join: each knows so many random others, and finds its way by upkeep alone, for three rounds
-    #[arg(long, value_name = "N", conflicts_with_all = ["repair", "build"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["repair", "build", "just_joined"])]
     cold_start: Option<u8>,
     /// How the overlay comes about [default: join up to 100,000 nodes]
     #[arg(long, value_enum)]
@@ -124,6 +128,9 @@ struct Report {
     join_messages_mean: Option<f64>,
     join_bytes_mean: Option<f64>,
     join_bytes_max: Option<u64>,
+    /// What looking for itself once more cost a node; none when it was not done.
+    settle_messages_mean: Option<f64>,
+    settle_bytes_mean: Option<f64>,
     /// Requests a node of the cold start made, by round, and the recall after it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cold_rounds: Vec<ColdRound>,
@@ -207,6 +214,9 @@ impl fmt::Display for Report {
         writeln!(f, "round trips            {mean:.1}   (99 of 100: {p99}; log2 N = {log:.1})")?;
         if let (Some(messages), Some(bytes)) = (self.join_messages_mean, self.join_bytes_mean) {
             writeln!(f, "a join                 {messages:.0} requests, {:.0} KiB", bytes / 1024.0)?;
+        }
+        if let (Some(messages), Some(bytes)) = (self.settle_messages_mean, self.settle_bytes_mean) {
+            writeln!(f, "another look for itself {messages:>3.0} requests, {:.0} KiB", bytes / 1024.0)?;
         }
         writeln!(f, "a node's memory        {:.1} KiB at most", self.state_bytes_max as f64 / 1024.0)?;
         if let (Some(load), Some(delivery)) = (self.load_skew, self.delivery_skew) {

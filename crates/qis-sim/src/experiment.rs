@@ -28,13 +28,13 @@ pub struct Experiment {
     pub(crate) colluders: Vec<bool>,
     /// How many of the first nodes have contacts without having joined.
     built: usize,
-    joins: Joins,
+    joins: Costs,
     config: OverlayConfig,
 }
 
-/// What joining by the protocol cost the nodes that met half of the network or more.
+/// What something by the protocol cost the nodes that did it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Joins {
+pub struct Costs {
     /// Nodes that were counted.
     pub nodes: u64,
     /// Their requests, repetitions left out.
@@ -43,6 +43,15 @@ pub struct Joins {
     pub bytes: u64,
     /// Those of the node that needed most.
     pub bytes_most: u64,
+}
+
+impl Costs {
+    fn add(&mut self, messages: u64, bytes: u64) {
+        self.nodes += 1;
+        self.messages += messages;
+        self.bytes += bytes;
+        self.bytes_most = self.bytes_most.max(bytes);
+    }
 }
 
 impl Experiment {
@@ -81,7 +90,7 @@ impl Experiment {
             rng,
             colluders,
             built: 0,
-            joins: Joins::default(),
+            joins: Costs::default(),
             config,
         })
     }
@@ -111,11 +120,7 @@ impl Experiment {
             {
                 if id.0 as usize >= total / 2 {
                     let stats = self.network.overlay(id).stats();
-                    let bytes = stats.request_bytes + stats.answer_bytes;
-                    self.joins.nodes += 1;
-                    self.joins.messages += stats.requests;
-                    self.joins.bytes += bytes;
-                    self.joins.bytes_most = self.joins.bytes_most.max(bytes);
+                    self.joins.add(stats.requests, stats.request_bytes + stats.answer_bytes);
                 }
                 joined.push(id);
                 progress(joined.len());
@@ -124,15 +129,16 @@ impl Experiment {
     }
 
     /// Gives the first `nodes` nodes the contacts that joining would have given them, without the messages of the joins: for sizes at which these
-    /// are too many to simulate. The others may [join](Self::join_all) then.
+    /// are too many to simulate. The others may [join](Self::join_all) then. If they are `settled`, all have looked for themselves once
+    /// more, as by [`settle`](Self::settle).
     ///
     /// Recall is the same to some thousandths.
-    pub fn build_snapshot(&mut self, nodes: usize, progress: impl Fn(usize)) {
+    pub fn build_snapshot(&mut self, nodes: usize, settled: bool, progress: impl Fn(usize)) {
         let seed = self.rng.next();
         self.built = nodes.min(self.rows.len());
         let (vectors, norms) = (&self.vectors, self.norms.as_slice());
         let rows = &self.rows[..self.built];
-        let contacts = snapshot::build(vectors, norms, rows, &self.config, seed, &progress);
+        let contacts = snapshot::build(vectors, norms, rows, &self.config, seed, settled, &progress);
         let known: Vec<Arc<Contact>> = self.known();
         for (id, own) in self.ids().zip(contacts) {
             let contact = |&id: &u32| Arc::clone(&known[id as usize]);
@@ -186,21 +192,37 @@ impl Experiment {
         some
     }
 
+    /// Lets each node that joined by the protocol look for itself once more, as upkeep has it do after its second exchange.
+    pub fn settle(&mut self, progress: impl Fn(usize)) -> Costs {
+        self.refresh(self.built, progress)
+    }
+
     /// Lets each running node look for itself once, some thousand at a time.
-    pub fn refresh_all(&mut self, progress: impl Fn(usize)) {
-        let ids: Vec<NodeId> = self.ids().collect();
-        let mut done = 0;
+    pub fn refresh_all(&mut self, progress: impl Fn(usize)) -> Costs {
+        self.refresh(0, progress)
+    }
+
+    fn refresh(&mut self, first: usize, progress: impl Fn(usize)) -> Costs {
+        let spent = |this: &Self, id| {
+            let stats = this.network.overlay(id).stats();
+            (stats.requests, stats.request_bytes + stats.answer_bytes)
+        };
+        let ids: Vec<NodeId> = self.ids().skip(first).filter(|id| self.network.is_alive(*id)).collect();
+        let mut costs = Costs::default();
         for some in ids.chunks(MOST_AT_ONCE) {
+            let before: Vec<(u64, u64)> = some.iter().map(|&id| spent(self, id)).collect();
             for &id in some {
-                if self.network.is_alive(id) {
-                    self.network.with(id, Overlay::refresh);
-                }
+                self.network.with(id, Overlay::refresh);
             }
             let until = self.network.now() + SETTLING;
             self.network.run_until(until);
-            done += some.len();
-            progress(done);
+            for (&id, before) in some.iter().zip(before) {
+                let (messages, bytes) = spent(self, id);
+                costs.add(messages - before.0, bytes - before.1);
+            }
+            progress(first + usize::try_from(costs.nodes).unwrap_or_default());
         }
+        costs
     }
 
     /// Stops this share of the nodes, without a word.
@@ -242,9 +264,9 @@ impl Experiment {
         self.network.overlay(id_of(at)).stats()
     }
 
-    /// What joining by the protocol cost.
+    /// What joining by the protocol cost the nodes that met half of the network or more.
     #[must_use]
-    pub const fn joins(&self) -> Joins {
+    pub const fn joins(&self) -> Costs {
         self.joins
     }
 

@@ -10,7 +10,7 @@ mod snapshot;
 mod vectors;
 
 pub use dht::{DhtError, DhtReport, Providers, measure_dht};
-pub use experiment::{Experiment, Joins};
+pub use experiment::{Costs, Experiment};
 pub use measure::{Load, Report, Truth};
 pub use network::{Faults, Network, NodeId};
 pub use registry::SharedRegistry;

@@ -63,13 +63,14 @@ struct Snapshot<'a> {
     contacts: Vec<Contacts>,
 }
 
-/// Lets all nodes join, a sixteenth of those that have joined at a time.
+/// Lets all nodes join, a sixteenth of those that have joined at a time, and then, to be `settled`, look for themselves once more.
 pub(crate) fn build(
     vectors: &Vectors,
     norms: &[f32],
     rows: &[usize],
     config: &OverlayConfig,
     seed: u64,
+    settled: bool,
     progress: &dyn Fn(usize),
 ) -> Vec<Contacts> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -83,6 +84,13 @@ pub(crate) fn build(
         progress(joined);
     }
     snapshot.sample();
+    if settled {
+        for first in (0..rows.len()).step_by(MOST_AT_ONCE) {
+            snapshot.join(first, MOST_AT_ONCE.min(rows.len() - first));
+            progress(first);
+        }
+        snapshot.sample();
+    }
     snapshot.contacts
 }
 

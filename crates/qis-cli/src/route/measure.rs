@@ -1,7 +1,7 @@
 //! One overlay, built and asked.
 
 use qis_route::overlay::{LookupOptions, OverlayConfig, OverlayError};
-use qis_sim::{Experiment, Load, Vectors};
+use qis_sim::{Costs, Experiment, Load, Vectors};
 
 use super::{Args, Build, ColdRound, Report, config};
 use crate::error::Error;
@@ -58,21 +58,28 @@ pub(super) fn run(args: &Args, rows: Rows, nodes: usize) -> Result<(Report, Retu
 
     let options = options(args);
     let mut cold_rounds = Vec::new();
+    let mut settled = Costs::default();
     if let Some(contacts) = args.cold_start {
         cold_rounds = start_cold(&mut experiment, contacts.into(), options)?;
     } else {
         if build == Build::Snapshot {
             let progress = Progress::new("building", nodes);
-            experiment.build_snapshot(nodes.saturating_sub(LAST), |done| progress.set(done));
+            experiment
+                .build_snapshot(nodes.saturating_sub(LAST), !args.just_joined, |done| progress.set(done));
             progress.end();
         }
         let progress = Progress::new("joining", nodes);
         experiment.join_all(|done| progress.set(done));
         progress.end();
+        if !args.just_joined {
+            let progress = Progress::new("settling", nodes);
+            settled = experiment.settle(|done| progress.set(done));
+            progress.end();
+        }
     }
     let state_bytes_max = experiment.state_bytes_most();
     let joins = experiment.joins();
-    let per_join = |count: u64| (joins.nodes > 0).then(|| count as f64 / joins.nodes as f64);
+    let mean = |count: u64, nodes: u64| (nodes > 0).then(|| count as f64 / nodes as f64);
 
     if args.crash > 0.0 {
         experiment.crash(args.crash);
@@ -116,9 +123,11 @@ pub(super) fn run(args: &Args, rows: Rows, nodes: usize) -> Result<(Report, Retu
         rounds_p99: found.rounds_p99,
         hops_log2n: (nodes as f64).log2(),
         state_bytes_max,
-        join_messages_mean: per_join(joins.messages),
-        join_bytes_mean: per_join(joins.bytes),
+        join_messages_mean: mean(joins.messages, joins.nodes),
+        join_bytes_mean: mean(joins.bytes, joins.nodes),
         join_bytes_max: (joins.nodes > 0).then_some(joins.bytes_most),
+        settle_messages_mean: mean(settled.messages, settled.nodes),
+        settle_bytes_mean: mean(settled.bytes, settled.nodes),
         cold_rounds,
         recall_before_repair,
         load_packets: packets,
