@@ -202,6 +202,12 @@ impl Draft {
         self.max_bytes
     }
 
+    /// The fingerprint as it was given; the packet's is [compact](Self::fingerprint_bytes) where that has to be.
+    #[must_use]
+    pub const fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
     /// Lets the fingerprint take at most so many bytes: one of more dimensions is [compacted](Fingerprint::compact).
     ///
     /// [`DEFAULT_FINGERPRINT_BYTES`] by default, or what it takes when it is compact already; from 9 up, and more than

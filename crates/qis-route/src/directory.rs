@@ -18,7 +18,8 @@ pub struct Descriptor {
     pub address: Address,
     /// One of its domains.
     pub domain: DomainTag,
-    /// Its situation in that domain, as its packets carry it. [`Fingerprint::to_bytes`] has the bytes to pass it on in.
+    /// Its situation in that domain, exact: one byte a dimension, up to 4,096 of them, while its packets carry a compact form. After a restart
+    /// it may be that form for a while. [`Fingerprint::to_bytes`] has the bytes to pass it on in.
     pub fingerprint: Fingerprint,
 }
 
@@ -40,8 +41,10 @@ pub struct Candidates {
 /// - `nearest` returns at most `k` peers, no author twice, most similar first by
 ///   [`Fingerprint::cosine`], from the space of the query only. Missing some of the best is allowed and costs quality; an empty answer
 ///   from an empty network is not an error.
-/// - Fingerprints come as packets carry them, compact ones expanded. A directory that sends or stores them does so by
-///   [`Fingerprint::to_bytes`] and [`Fingerprint::from_bytes`]: compacted once more to fewer bytes, they find each other less well.
+/// - Fingerprints come exact, of announcements and of look-ups alike, and not in the compact form in which packets carry them. After a
+///   restart a node may know no more than that form; it then comes expanded, of as many dimensions, and is compared with exact ones like any
+///   other. A directory that sends or stores them does so by [`Fingerprint::to_bytes`] and [`Fingerprint::from_bytes`]; one that
+///   [compacts](Fingerprint::compact) them to fewer bytes finds fewer of the nearest.
 /// - [`Peer::organisation`] is given when somebody else than the node vouches for it, and left out otherwise.
 /// - The answers may name the asking node; the router leaves it out.
 /// - `sample` returns at most `k` members of the network, no author twice, each as likely as another as far as the directory can, and

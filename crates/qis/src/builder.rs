@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use qis_fingerprint::{Embedder, HashEmbedder};
+use qis_fingerprint::{Embedder, Fingerprint, HashEmbedder};
 use qis_packet::{
-    Epoch, Frame, Identity, Lifetime, MIN_LINK_FRAME, NetworkId, RotationStatement, SKEW_SECONDS, SiteSecret,
+    DomainTag, Epoch, Frame, Identity, Lifetime, MIN_LINK_FRAME, NetworkId, RotationStatement, SKEW_SECONDS,
+    SiteSecret,
 };
 use qis_route::overlay::{MAX_OVERLAY_DIMS, Open, OverlayConfig, Overlays, StatementError, Verifier};
 use qis_route::proto::{Author, ConfigError, Router, RouterConfig};
@@ -14,11 +15,11 @@ use qis_route::{
     Address, Clock, Descriptor, Directory, HostError, HostErrorKind, Moment, Row, Store, Table, Transport,
 };
 
-use crate::domain::{Domain, Domains, Kind};
+use crate::domain::{Domain, Domains};
 use crate::driver::{ANNOUNCE_ALLOWED, contained};
 use crate::events::Listeners;
 use crate::memory::MemoryStore;
-use crate::node::{Core, Inner};
+use crate::node::{Core, Inner, embed};
 use crate::overlay::{MOST_BOOTSTRAP, OverlayPart, fit};
 use crate::{BuildError, Node};
 
@@ -262,6 +263,7 @@ impl NodeBuilder {
                 }
             }
         }
+        let situations = recall(&*self.embedder, &domains, &mut router, now).await;
         router.start(now);
         let core = Core {
             router,
@@ -278,7 +280,7 @@ impl NodeBuilder {
         };
         let inner = Inner::new(core, domains, transport, self.directory, self.store, clock, self.embedder);
         let node = Node { inner: Arc::new(inner) };
-        announce(&node, now).await?;
+        announce(&node, situations, now).await?;
         Ok(node)
     }
 
@@ -296,35 +298,62 @@ impl NodeBuilder {
     }
 }
 
+/// Embeds the situations of domains whose packets in the store have a compact fingerprint, so that the router has the exact one again before it looks
+/// for anybody. One that can't be embedded now is left out: the compact one will do.
+async fn recall(
+    embedder: &dyn Embedder,
+    domains: &Domains,
+    router: &mut Router<Domains>,
+    now: Moment,
+) -> BTreeMap<DomainTag, Fingerprint> {
+    let mut situations = BTreeMap::new();
+    for domain in domains.0.values().filter(|domain| domain.is_described()) {
+        let compact = router.carried(domain.tag).is_some_and(Fingerprint::is_compact);
+        if compact && let Ok(fingerprint) = embed(embedder, domain, None).await {
+            router.recall(now, domain.tag, fingerprint.clone());
+            situations.insert(domain.tag, fingerprint);
+        }
+    }
+    situations
+}
+
 /// Makes the node findable in its domains of plain vectors from the start. Evidence is found by its gradient, once there is some.
-async fn announce(node: &Node, now: Moment) -> Result<(), BuildError> {
+async fn announce(
+    node: &Node,
+    mut situations: BTreeMap<DomainTag, Fingerprint>,
+    now: Moment,
+) -> Result<(), BuildError> {
     for domain in node.inner.domains.0.values() {
-        let described = matches!(domain.kind, Kind::Delta { .. }) || domain.situation.is_some();
         let announced = node.inner.lock().router.announced(domain.tag).is_some();
-        if described && !announced {
-            let embedded = node.inner.embed(domain, None).await;
-            let fingerprint = embedded.map_err(|source| BuildError::Embed { domain: domain.tag, source })?;
-            let fingerprint = node.inner.lock().router.compact(fingerprint);
+        if domain.is_described() && !announced {
+            let fingerprint = match situations.remove(&domain.tag) {
+                Some(fingerprint) => fingerprint,
+                None => {
+                    let embedded = node.inner.embed(domain, None).await;
+                    embedded.map_err(|source| BuildError::Embed { domain: domain.tag, source })?
+                }
+            };
+            let domain = domain.tag;
             let dims = fingerprint.dims();
             if node.inner.directory.is_none() && dims > MAX_OVERLAY_DIMS {
                 let source = StatementError::Dims { dims };
-                return Err(BuildError::Overlay { domain: domain.tag, source });
+                return Err(BuildError::Overlay { domain, source });
             }
             let announced = match &node.inner.directory {
-                None => node.inner.lock().announce_in_overlay(now, domain.tag, &fingerprint),
+                None => node.inner.lock().announce_in_overlay(now, domain, &fingerprint),
                 Some(directory) => {
                     let author = node.author();
-                    let descriptor = Descriptor::new(author, node.address(), domain.tag, fingerprint.clone());
+                    let descriptor = Descriptor::new(author, node.address(), domain, fingerprint.clone());
                     let announce = async { directory.announce(&descriptor).await };
                     contained(announce, Some((ANNOUNCE_ALLOWED, &node.inner))).await
                 }
             };
             let mut core = node.inner.lock();
             if announced.is_ok() {
-                core.router.set_announced(now, domain.tag, fingerprint);
+                core.router.set_announced(now, domain, fingerprint);
             } else {
                 // The driver will try again, and again.
-                core.router.announce(now, domain.tag, fingerprint);
+                core.router.announce(now, domain, fingerprint);
             }
         }
     }
@@ -350,7 +379,7 @@ async fn rows(store: &dyn Store, table: Table) -> Result<Vec<Row>, BuildError> {
     }
 }
 
-fn state(row: &Row) -> Option<(qis_packet::DomainTag, Vec<f64>)> {
+fn state(row: &Row) -> Option<(DomainTag, Vec<f64>)> {
     let domain = std::str::from_utf8(&row.key).ok()?.parse().ok()?;
     let (values, rest) = row.value.as_chunks::<8>();
     rest.is_empty().then(|| (domain, values.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect()))

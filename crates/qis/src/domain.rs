@@ -157,6 +157,11 @@ impl Domain {
         self
     }
 
+    /// Whether a node in it is found by words from the start: those of its situation or, for plain vectors, its tag.
+    pub(crate) const fn is_described(&self) -> bool {
+        matches!(self.kind, Kind::Delta { .. }) || self.situation.is_some()
+    }
+
     /// What counts in a node of this configuration.
     pub(crate) fn selection_within(&self, config: &RouterConfig) -> Selection {
         self.selection.or(config.selection).unwrap_or(match self.kind {

@@ -8,6 +8,7 @@ use qis_fingerprint::{Fingerprint, FingerprintError};
 use qis_packet::{Confidence, DomainTag, Draft, Lifetime, Lineage, MAX_PACKET_BYTES, Support};
 use qis_route::Selection;
 use qis_route::proto::{EmissionId, EmitError as RouteError, Origin, PayloadRefusal, Receipt};
+use qis_synth::evidence::Evidence;
 
 use crate::domain::{Domain, Kind};
 use crate::node::{Core, EmissionWaiter, Node, OwnChange};
@@ -133,9 +134,7 @@ impl Emit {
         check_running(&self.node, &inner.lock())?;
         let fingerprint = match (&self.fingerprint, &self.situation, &self.outcome) {
             (Some(given), _, _) => given.clone(),
-            (None, None, Outcome::Evidence(evidence)) => {
-                Fingerprint::from_vector(gradient_space(domain), &evidence.gradient_fingerprint())?
-            }
+            (None, None, Outcome::Evidence(evidence)) => gradient_fingerprint(domain, evidence)?,
             (None, text, _) => inner.embed(domain, text.as_deref()).await?,
         };
         let draft = self.draft(domain, fingerprint)?;
@@ -264,6 +263,14 @@ impl IntoFuture for Retract {
 pub(crate) fn neutral_fingerprint(domain: &Domain) -> Result<Fingerprint, FingerprintError> {
     let dims = gradient_dims(domain);
     Fingerprint::from_vector(gradient_space(domain), &vec![1.0; dims])
+}
+
+/// What evidence says of its site's situation.
+pub(crate) fn gradient_fingerprint(
+    domain: &Domain,
+    evidence: &Evidence,
+) -> Result<Fingerprint, FingerprintError> {
+    Fingerprint::from_vector(gradient_space(domain), &evidence.gradient_fingerprint())
 }
 
 /// Dimensions of an evidence gradient, which leaves out the intercept; of a delta, should somebody ask.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_channel::oneshot;
 use futures_util::task::AtomicWaker;
-use qis_fingerprint::{Embedder, Fingerprint};
+use qis_fingerprint::{EmbedError, EmbedErrorKind, Embedder, Fingerprint};
 use qis_packet::{AuthorId, DomainTag, Opening, OutcomePacket, Timestamp};
 use qis_route::proto::{EmissionId, PullId, Pulled, Receipt, Refusal, Router, Stats, Verdict};
 use qis_route::{Address, Clock, Directory, Store, Transport};
@@ -16,7 +16,7 @@ use qis_synth::evidence::Evidence;
 
 use crate::domain::{Domain, Domains};
 use crate::driver::Driver;
-use crate::emit::{Emit, Retract, check_outcome, neutral_fingerprint};
+use crate::emit::{Emit, Retract, check_outcome, gradient_fingerprint, neutral_fingerprint};
 use crate::events::{Events, Listeners};
 use crate::overlay::{OverlayPart, OverlayReport};
 use crate::synthesize::Synthesize;
@@ -138,10 +138,17 @@ impl Node {
         let domain = found.ok_or_else(|| EmitError::UnknownDomain { domain: name.to_owned() })?;
         let outcome = outcome.into();
         check_outcome(domain, &outcome)?;
+        let gradient = match &outcome {
+            Outcome::Evidence(evidence) => gradient_fingerprint(domain, evidence).ok(),
+            Outcome::Delta(_) => None,
+        };
         let now = self.inner.clock.now();
         let mut core = self.inner.lock();
         if core.router.announced(domain.tag).is_none() {
             core.router.announce(now, domain.tag, neutral_fingerprint(domain)?);
+        } else if let Some(gradient) = gradient {
+            // Should it be what a packet of this node's was made with, before a restart. Nothing is told of any other one.
+            core.router.recall(now, domain.tag, gradient);
         }
         // What was emitted before and is on its way to the store is older than this.
         for (of, change) in core.pending.values_mut() {
@@ -327,18 +334,21 @@ impl Inner {
     }
 
     /// The fingerprint of a text: of the given one, of the domain's situation, or of its tag.
-    pub(crate) async fn embed(
-        &self,
-        domain: &Domain,
-        text: Option<&str>,
-    ) -> Result<Fingerprint, qis_fingerprint::EmbedError> {
-        use qis_fingerprint::{EmbedError, EmbedErrorKind};
-        let text = text.or(domain.situation.as_deref()).unwrap_or(domain.tag.as_str());
-        let mut embedded = self.embedder.embed(&[text]).await?;
-        match (embedded.pop(), embedded.is_empty()) {
-            (Some(one), true) if one.space() == self.embedder.space() => Ok(one),
-            _ => Err(EmbedError::new(EmbedErrorKind::Model, "one text makes one fingerprint of its space")),
-        }
+    pub(crate) async fn embed(&self, domain: &Domain, text: Option<&str>) -> Result<Fingerprint, EmbedError> {
+        embed(&*self.embedder, domain, text).await
+    }
+}
+
+pub(crate) async fn embed(
+    embedder: &dyn Embedder,
+    domain: &Domain,
+    text: Option<&str>,
+) -> Result<Fingerprint, EmbedError> {
+    let text = text.or(domain.situation.as_deref()).unwrap_or(domain.tag.as_str());
+    let mut embedded = embedder.embed(&[text]).await?;
+    match (embedded.pop(), embedded.is_empty()) {
+        (Some(one), true) if one.space() == embedder.space() => Ok(one),
+        _ => Err(EmbedError::new(EmbedErrorKind::Model, "one text makes one fingerprint of its space")),
     }
 }
 

@@ -51,7 +51,9 @@ impl Synthesize {
         let (samples, state, delta, evidence) = {
             let core = inner.lock();
             let me = core.router.root(core.router.author().identity.author());
-            let own_fingerprint = core.router.announced(domain.tag);
+            // Compact as those of the packets are: errors that are alike keep their order.
+            let own_fingerprint =
+                core.router.announced(domain.tag).cloned().map(|one| core.router.compact(one));
             let mut samples = Vec::new();
             let mut own_packet = None;
             for (author, standing) in core.router.standing(domain.tag, now) {
@@ -64,7 +66,7 @@ impl Synthesize {
                 } else {
                     samples.push(Sample {
                         author,
-                        similarity: similarity(own_fingerprint, packet.fingerprint()),
+                        similarity: similarity(own_fingerprint.as_ref(), packet.fingerprint()),
                         confidence: packet.confidence(),
                         support: packet.support(),
                         content: content.clone(),

@@ -68,6 +68,7 @@ impl<D: PayloadDecoder> Router<D> {
             return Err(EmitError::Busy);
         }
         let order = self.own.peek(now.wall);
+        let given = draft.fingerprint().clone();
         let packet = self.author.seal(self.config.bound(draft), origin, order, now.wall)?;
         let domain = packet.domain();
         if !self.decoder.knows(&domain) {
@@ -86,7 +87,9 @@ impl<D: PayloadDecoder> Router<D> {
         self.own.take();
         let id = EmissionId(self.count());
         let (standing, row) = self.inbox.prepare(verified, content);
-        let emission = Emission::new(packet, selection.unwrap_or(self.selection(domain)));
+        // What the clock states again, and what is withdrawn, comes as it travelled.
+        let fingerprint = if given.is_compact() { self.exact(&packet) } else { given };
+        let emission = Emission::new(packet, fingerprint, selection.unwrap_or(self.selection(domain)));
         let order = Operation::Put { table: Table::Order, key: Vec::new(), value: self.own.row() };
         for operation in [row, emission.row(), order] {
             self.journal.stage(operation, Some(id));
@@ -102,11 +105,13 @@ impl<D: PayloadDecoder> Router<D> {
     /// An own packet is durable: it stands from now on, here and in answers, and the node is found by it.
     pub(super) fn stand(&mut self, now: Moment, id: EmissionId) {
         let Some(standing) = self.unapplied.remove(&id) else { return };
-        let domain = standing.packet().domain();
-        let fingerprint = standing.packet().fingerprint().clone();
+        let (domain, travels) = (standing.packet().domain(), standing.packet().fingerprint().clone());
+        let exact = self.emissions.get(&id).map(|emission| emission.fingerprint.clone());
+        let fingerprint = exact.unwrap_or_else(|| travels.clone());
         let retraction = standing.content().is_none();
         self.inbox.place(standing);
         self.restate.remove(&domain);
+        self.remember(domain, travels, &fingerprint);
         if !retraction {
             self.announce(now, domain, fingerprint);
             self.set_renewal(now, domain);
@@ -133,7 +138,7 @@ impl<D: PayloadDecoder> Router<D> {
 
     pub(super) fn start_emission(&mut self, now: Moment, id: EmissionId) {
         let Some(emission) = self.emissions.get(&id) else { return };
-        let (fingerprint, selection) = (emission.packet.fingerprint().clone(), emission.selection);
+        let (fingerprint, selection) = (emission.fingerprint.clone(), emission.selection);
         let attempt = match emission.phase {
             Phase::Finding { attempt, .. } => attempt + 1,
             Phase::Committing | Phase::Delivering => 1,
@@ -165,7 +170,7 @@ impl<D: PayloadDecoder> Router<D> {
             Ok(peers) => peers,
         };
         // A directory that answers from another space is wrong; the recipient will say whether it cares.
-        let fingerprint = emission.packet.fingerprint();
+        let fingerprint = &emission.fingerprint;
         let similarity = |peer: &Peer| fingerprint.cosine(&peer.fingerprint).unwrap_or(0.0);
         let mut peers: Vec<(f32, Peer)> = peers.into_iter().map(|peer| (similarity(&peer), peer)).collect();
         peers.sort_by(|a, b| b.0.total_cmp(&a.0));

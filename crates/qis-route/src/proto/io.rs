@@ -43,7 +43,7 @@ pub enum Output {
     Lookup {
         /// Names it.
         id: LookupId,
-        /// Similar to what.
+        /// Similar to what: the exact fingerprint, unless only the compact one of a packet is known.
         fingerprint: Fingerprint,
         /// How many similar ones.
         similar: usize,
@@ -56,7 +56,7 @@ pub enum Output {
     Announce {
         /// The node's domain and situation; the driver adds the address.
         domain: DomainTag,
-        /// Its situation there.
+        /// Its situation there: the exact fingerprint, unless only the compact one of a packet is known.
         fingerprint: Fingerprint,
     },
     /// Commit a batch to the store; the result is [`Input::Committed`]. There is never a second one before that.

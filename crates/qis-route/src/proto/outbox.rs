@@ -1,5 +1,6 @@
 //! Emissions under way.
 
+use qis_fingerprint::Fingerprint;
 use qis_packet::OutcomePacket;
 
 use super::LookupId;
@@ -11,6 +12,8 @@ use crate::{HostError, Operation, Peer, Selection, Table};
 #[derive(Debug)]
 pub(super) struct Emission {
     pub(super) packet: OutcomePacket,
+    /// What its recipients are found by: the exact one, where the packet's is compact and this node knows it. Not stored.
+    pub(super) fingerprint: Fingerprint,
     /// Not stored: after a restart it is the domain's.
     pub(super) selection: Selection,
     pub(super) phase: Phase,
@@ -44,8 +47,9 @@ pub(super) struct Recipient {
 }
 
 impl Emission {
-    pub(super) fn new(packet: OutcomePacket, selection: Selection) -> Self {
-        Self { packet, selection, phase: Phase::Committing, recipients: Vec::new(), lookup_error: None }
+    pub(super) fn new(packet: OutcomePacket, fingerprint: Fingerprint, selection: Selection) -> Self {
+        let (phase, recipients) = (Phase::Committing, Vec::new());
+        Self { packet, fingerprint, selection, phase, recipients, lookup_error: None }
     }
 
     pub(super) fn is_delivered(&self) -> bool {

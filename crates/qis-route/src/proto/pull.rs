@@ -47,6 +47,7 @@ pub enum PullError {
 #[derive(Debug)]
 pub(super) struct Pull {
     pub(super) domain: DomainTag,
+    /// As its queries carry it.
     pub(super) fingerprint: Fingerprint,
     /// Whom it asks; none before the look-up.
     pub(super) asked: Vec<Asked>,
@@ -89,6 +90,8 @@ impl Pull {
 impl<D: PayloadDecoder> Router<D> {
     /// Asks the nodes that the domain's [selection](Self::set_selection) chooses for `fingerprint` for their newest packets of the domain. Ends with [`Event::Pulled`].
     ///
+    /// They are found by the fingerprint as it is given, and asked by it [as queries carry it](Self::compact).
+    ///
     /// # Errors
     ///
     /// [`PullError`] when it was not begun.
@@ -106,10 +109,9 @@ impl<D: PayloadDecoder> Router<D> {
             return Err(PullError::QueueFull { limit });
         }
         let id = PullId(self.count());
-        let fingerprint = self.compact(fingerprint);
         let pull = Pull {
             domain,
-            fingerprint: fingerprint.clone(),
+            fingerprint: self.compact(fingerprint.clone()),
             asked: Vec::new(),
             result: Pulled::default(),
             timers: Vec::new(),

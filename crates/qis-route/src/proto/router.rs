@@ -84,6 +84,13 @@ struct Lookup {
     timer: TimerKey,
 }
 
+/// What is known of a fingerprint that a standing packet of this node's carries compact.
+#[derive(Debug)]
+struct Known {
+    compact: Fingerprint,
+    exact: Fingerprint,
+}
+
 #[derive(Debug)]
 struct Announced {
     fingerprint: Fingerprint,
@@ -109,6 +116,8 @@ pub struct Router<D: PayloadDecoder> {
     lookups: BTreeMap<LookupId, Lookup>,
     pub(super) sends: BTreeMap<SendId, Sending>,
     announced: BTreeMap<DomainTag, Announced>,
+    /// Of domains in which more is known of this node's fingerprint than travels.
+    known: BTreeMap<DomainTag, Known>,
     /// Domains whose renewal has a timer.
     pub(super) renewals: BTreeSet<DomainTag>,
     pub(super) parked: BTreeMap<(Timestamp, u64), super::intake::Parked>,
@@ -169,6 +178,7 @@ impl<D: PayloadDecoder> Router<D> {
             lookups: BTreeMap::new(),
             sends: BTreeMap::new(),
             announced: BTreeMap::new(),
+            known: BTreeMap::new(),
             renewals: BTreeSet::new(),
             parked: BTreeMap::new(),
             journal: Journal::new(),
@@ -231,7 +241,8 @@ impl<D: PayloadDecoder> Router<D> {
     fn resume(&mut self, packet: OutcomePacket) {
         let id = EmissionId(self.count());
         let selection = self.selection(packet.domain());
-        self.emissions.insert(id, Emission::new(packet, selection));
+        let fingerprint = packet.fingerprint().clone();
+        self.emissions.insert(id, Emission::new(packet, fingerprint, selection));
     }
 
     /// Sets to whom outcomes of a domain are sent and whom a pull asks, from the next one on.
@@ -265,10 +276,14 @@ impl<D: PayloadDecoder> Router<D> {
             {
                 self.journal.stage(emission.delete(), None);
             }
+            let exact = self.emissions.get(&id).map(|emission| self.exact(&emission.packet));
+            if let (Some(exact), Some(emission)) = (exact, self.emissions.get_mut(&id)) {
+                emission.fingerprint = exact;
+            }
             self.start_emission(now, id);
         }
         let own: Vec<(DomainTag, Fingerprint)> =
-            self.emitted(now.wall).map(|packet| (packet.domain(), packet.fingerprint().clone())).collect();
+            self.emitted(now.wall).map(|packet| (packet.domain(), self.exact(packet))).collect();
         for (domain, fingerprint) in own {
             self.announce(now, domain, fingerprint);
             self.set_renewal(now, domain);
@@ -352,23 +367,61 @@ impl<D: PayloadDecoder> Router<D> {
 
     /// A fingerprint as this node's packets and queries carry it, [compacted](Fingerprint::compact) where it has to be.
     ///
-    /// All that leaves the node and all that is compared with what came in goes by that one: packets, announcements, look-ups,
-    /// queries, similarities.
+    /// Compare packets with it, which carry compact ones. What is announced and looked up is the exact one.
     #[must_use]
     pub fn compact(&self, fingerprint: Fingerprint) -> Fingerprint {
         self.config.compact(fingerprint)
     }
 
-    /// Makes the node findable in a domain, now and again and again, by the fingerprint [as it travels](Self::compact).
+    /// The fingerprint of this node's standing packet of a domain, a retraction too, as the packet carries it.
+    #[must_use]
+    pub fn carried(&self, domain: DomainTag) -> Option<&Fingerprint> {
+        self.inbox.get(domain, self.author.id()).map(|standing| standing.packet().fingerprint())
+    }
+
+    /// Gives the exact fingerprint back which an earlier life of this node had, of whose packets a store holds only the compact one.
+    /// Returns whether it is that, as its compact form tells; otherwise nothing has changed.
+    ///
+    /// From then on the node announces it and looks for others by it, where it would do so by the compact one. Call it between
+    /// [`restore`](Self::restore) and [`start`](Self::start), so that it counts for what was not delivered before a restart, or later.
+    pub fn recall(&mut self, now: Moment, domain: DomainTag, fingerprint: Fingerprint) -> bool {
+        let Some(carried) = self.carried(domain).filter(|carried| carried.is_compact()).cloned() else {
+            return false;
+        };
+        if fingerprint.is_compact() || self.compact(fingerprint.clone()) != carried {
+            return false;
+        }
+        self.remember(domain, carried.clone(), &fingerprint);
+        if self.announced(domain) == Some(&carried) {
+            self.announce(now, domain, fingerprint);
+        }
+        true
+    }
+
+    /// Takes note of the exact fingerprint of a packet that stands, while it is known.
+    pub(super) fn remember(&mut self, domain: DomainTag, compact: Fingerprint, exact: &Fingerprint) {
+        if compact == *exact {
+            self.known.remove(&domain);
+        } else {
+            self.known.insert(domain, Known { compact, exact: exact.clone() });
+        }
+    }
+
+    /// The fingerprint of an own packet: the exact one where it is known, else what the packet carries.
+    pub(super) fn exact(&self, packet: &OutcomePacket) -> Fingerprint {
+        let carried = packet.fingerprint();
+        let known = self.known.get(&packet.domain()).filter(|known| known.compact == *carried);
+        known.map_or(carried, |known| &known.exact).clone()
+    }
+
+    /// Makes the node findable in a domain, now and again and again, by the fingerprint as it is given.
     pub fn announce(&mut self, now: Moment, domain: DomainTag, fingerprint: Fingerprint) {
-        let fingerprint = self.compact(fingerprint);
         self.urgent.push_back(Output::Announce { domain, fingerprint: fingerprint.clone() });
         self.announce_later(now, domain, fingerprint, ANNOUNCE_EVERY);
     }
 
     /// Takes note of what the driver has announced already, so that it is announced again in time.
     pub fn set_announced(&mut self, now: Moment, domain: DomainTag, fingerprint: Fingerprint) {
-        let fingerprint = self.compact(fingerprint);
         self.announce_later(now, domain, fingerprint, ANNOUNCE_EVERY);
     }
 
@@ -379,7 +432,7 @@ impl<D: PayloadDecoder> Router<D> {
         }
     }
 
-    /// What the node announces in a domain.
+    /// What the node announces in a domain: the exact fingerprint, unless only the compact one of a packet is known.
     #[must_use]
     pub fn announced(&self, domain: DomainTag) -> Option<&Fingerprint> {
         self.announced.get(&domain).map(|announced| &announced.fingerprint)
