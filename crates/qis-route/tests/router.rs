@@ -15,7 +15,7 @@ use qis_route::proto::{
     Delivery, EmitError, Event, Input, Origin, Output, PullError, Rate, Refusal, Router, RouterConfig,
     Verdict,
 };
-use qis_route::{Address, Candidates, HostErrorKind, Moment, Peer, Row, Selection, Table};
+use qis_route::{Address, Candidates, HostError, HostErrorKind, Moment, Peer, Row, Selection, Table};
 use support::{DIMS, Fate, Host, Maker, START, World, config, domain, draft, fingerprint, push};
 
 const HOUR: u64 = 3600;
@@ -153,6 +153,35 @@ fn a_directory_that_fails_is_asked_again_and_then_reported() {
     assert_eq!(receipt.lookup_error.as_ref().unwrap().kind(), HostErrorKind::Unavailable);
     let me = world.author(0);
     assert_eq!(world.standing(0)[&me], 2.0, "it stands all the same, and answers queries");
+}
+
+#[test]
+fn a_refused_announcement_waits_for_its_turn_and_one_that_failed_does_not() {
+    for (kind, again) in [(HostErrorKind::Refused, 0), (HostErrorKind::Unavailable, 59)] {
+        let mut world = World::new(1);
+        world.emit(0, 1.0);
+        world.settle();
+        let router = &mut world.hosts[0].router;
+        let start = world.now;
+        let mut elapsed = start.elapsed;
+        let mut announced = 0;
+        let fail = |router: &mut Router<_>, elapsed| {
+            let result = Err(HostError::new(kind, "as the test says"));
+            router.handle(Moment { elapsed, ..start }, Input::Announced { domain: domain(), result });
+        };
+        fail(router, elapsed);
+        while elapsed < Duration::from_secs(HOUR) {
+            while let Some(output) = router.poll_output() {
+                if let Output::Announce { .. } = output {
+                    announced += 1;
+                    fail(router, elapsed);
+                }
+            }
+            elapsed = elapsed.max(router.next_timeout().unwrap());
+            router.handle(Moment { elapsed, ..start }, Input::Timeout);
+        }
+        assert_eq!(announced, again, "{kind}");
+    }
 }
 
 #[test]

@@ -445,7 +445,10 @@ impl<D: PayloadDecoder> Router<D> {
             Input::Found { id, result } => self.found(now, id, result),
             Input::Announced { domain, result } => {
                 let fingerprint = self.announced(domain).cloned();
-                if let (Err(_), Some(fingerprint)) = (result, fingerprint) {
+                // One that was refused is refused again: it waits for its turn, or for another fingerprint.
+                if let (Err(error), Some(fingerprint)) = (result, fingerprint)
+                    && error.is_retryable()
+                {
                     self.announce_later(now, domain, fingerprint, ANNOUNCE_AGAIN);
                 }
             }
