@@ -9,7 +9,10 @@ use qis_packet::{
     DomainTag, Epoch, Frame, Identity, Lifetime, MIN_LINK_FRAME, NetworkId, RotationStatement, SKEW_SECONDS,
     SiteSecret,
 };
-use qis_route::overlay::{MAX_OVERLAY_DIMS, Open, OverlayConfig, Overlays, StatementError, Verifier};
+use qis_route::overlay::{
+    Admission, MAX_CREDENTIAL_BYTES, MAX_OVERLAY_DIMS, Open, OverlayConfig, Overlays, StatementError,
+    Verifier,
+};
 use qis_route::proto::{Author, ConfigError, Router, RouterConfig};
 use qis_route::{
     Address, Clock, Descriptor, Directory, HostError, HostErrorKind, Moment, Row, Store, Table, Transport,
@@ -41,6 +44,8 @@ pub struct NodeBuilder {
     directory: Option<Arc<dyn Directory>>,
     overlay: Option<OverlayConfig>,
     bootstrap: Vec<Address>,
+    admission: Option<Arc<dyn Admission>>,
+    credential: Vec<u8>,
     store: Arc<dyn Store>,
     clock: Option<Arc<dyn Clock>>,
     embedder: Arc<dyn Embedder>,
@@ -61,6 +66,8 @@ impl NodeBuilder {
             directory: None,
             overlay: None,
             bootstrap: Vec::new(),
+            admission: None,
+            credential: Vec::new(),
             store: Arc::new(MemoryStore::default()),
             clock: default_clock(),
             embedder: Arc::new(HashEmbedder::default()),
@@ -143,6 +150,23 @@ impl NodeBuilder {
         self
     }
 
+    /// Who takes part in the overlay: everybody by default. With [`Issuers`](crate::Issuers), those who have a credential of an issuer that is
+    /// trusted, until it expires; the node tells it the time by its own clock. All nodes of a network should have the same.
+    ///
+    /// A node without a credential is not answered by members when it joins, is nobody's contact and is in no look-up, so no outcome is sent to it; and members
+    /// whose credential is over are forgotten. It is about who is found: packets are taken from anybody who has a key, and
+    /// whoever knows a member's address may ask it who is similar.
+    pub fn admission(mut self, admission: impl Admission) -> Self {
+        self.admission = Some(Arc::new(admission));
+        self
+    }
+
+    /// What admits this node to the overlays of others, such as the bytes that [`Credential::issue`](crate::Credential::issue) gives; at most 256 bytes, none by default.
+    pub fn credential(mut self, credential: Vec<u8>) -> Self {
+        self.credential = credential;
+        self
+    }
+
     /// What survives a restart. In memory by default: nothing.
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Arc::new(store);
@@ -193,6 +217,14 @@ impl NodeBuilder {
             let problem = "must be at most 16 addresses, for a node with an overlay";
             return Err(ConfigError { field: "bootstrap", problem }.into());
         }
+        let (admission, credential) = (self.admission, self.credential);
+        if self.overlay.is_none() && admission.is_some() {
+            return Err(ConfigError { field: "admission", problem: "is for a node with an overlay" }.into());
+        }
+        if credential.len() > MAX_CREDENTIAL_BYTES || (self.overlay.is_none() && !credential.is_empty()) {
+            let problem = "must be at most 256 bytes, for a node with an overlay";
+            return Err(ConfigError { field: "credential", problem }.into());
+        }
         let clock = self.clock.ok_or(missing("clock"))?;
         if self.domains.is_empty() {
             return Err(missing("domain"));
@@ -233,9 +265,15 @@ impl NodeBuilder {
         let overlay = match self.overlay {
             Some(mut overlay) => {
                 fit(&mut overlay, &mut config);
-                let registry = Verifier { network, admission: Arc::new(Open) };
+                let admission = admission.unwrap_or(Arc::new(Open));
+                admission.set_time(now.wall);
+                if admission.admits(identity.author(), &credential).is_err() {
+                    let problem = "must be one that the node's own admission takes";
+                    return Err(ConfigError { field: "credential", problem }.into());
+                }
+                let registry = Verifier { network, admission };
                 let overlays = Overlays::new(overlay, Arc::new(registry), seed)?;
-                Some(OverlayPart::new(overlays, bootstrap, transport.local_address(), now))
+                Some(OverlayPart::new(overlays, bootstrap, transport.local_address(), credential, now))
             }
             None => None,
         };

@@ -82,6 +82,8 @@ pub(crate) struct OverlayPart {
     address: Address,
     /// Of descriptors of this life of the node.
     opening: Order,
+    /// What admits this node, in each of its descriptors.
+    credential: Vec<u8>,
     situations: BTreeMap<SpaceId, Situation>,
     /// Look-ups of the router that are under way, by the draw or look-up they wait for.
     searches: BTreeMap<(SpaceId, overlay::LookupId), Search>,
@@ -134,12 +136,20 @@ pub(crate) fn fit(overlay: &mut OverlayConfig, router: &mut RouterConfig) {
 }
 
 impl OverlayPart {
-    pub(crate) fn new(overlays: Overlays, bootstrap: Vec<Address>, address: Address, now: Moment) -> Self {
+    pub(crate) fn new(
+        mut overlays: Overlays,
+        bootstrap: Vec<Address>,
+        address: Address,
+        credential: Vec<u8>,
+        now: Moment,
+    ) -> Self {
+        overlays.set_time(now.wall);
         Self {
             overlays,
             bootstrap: Some(bootstrap),
             address,
             opening: Order::opening(now.wall),
+            credential,
             situations: BTreeMap::new(),
             searches: BTreeMap::new(),
             sends_failed: 0,
@@ -148,6 +158,7 @@ impl OverlayPart {
 
     /// Joins, when the driver runs for the first time: before that, nobody would hand over what comes in answer.
     pub(crate) fn start(&mut self, now: Moment) {
+        self.overlays.set_time(now.wall);
         if let Some(bootstrap) = self.bootstrap.take() {
             self.overlays.start(now.elapsed, &bootstrap);
         }
@@ -158,6 +169,7 @@ impl OverlayPart {
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Moment) {
+        self.overlays.set_time(now.wall);
         self.overlays.handle_timeout(now.elapsed);
     }
 
@@ -206,8 +218,9 @@ impl OverlayPart {
             address: self.address.clone(),
             fingerprint: fingerprint.clone(),
             order,
-            credential: Vec::new(),
+            credential: self.credential.clone(),
         };
+        self.overlays.set_time(now.wall);
         let signed = statement.sign(&author.identity, author.network);
         let descriptor = signed.map_err(|error| HostError::new(HostErrorKind::Refused, error))?;
         let announced = self.overlays.announce(now.elapsed, &descriptor);
@@ -220,6 +233,7 @@ impl OverlayPart {
     /// Begins a look-up: returns its result, should it be over at once.
     fn begin(&mut self, now: Moment, author: &Author, search: Search) -> Option<Input> {
         let space = search.fingerprint.space();
+        self.overlays.set_time(now.wall);
         // The router looks by fingerprints of this node's own. One of an earlier life may come before that life's situation is announced.
         if self.overlays.get(space).is_none()
             && let Err(error) = self.describe(now, author, None, &search.fingerprint)
@@ -279,6 +293,7 @@ impl OverlayPart {
     }
 
     fn receive(&mut self, now: Moment, from: &Address, body: &[u8]) -> Verdict {
+        self.overlays.set_time(now.wall);
         match self.overlays.receive(now.elapsed, from, body) {
             Ok(()) => Verdict::Handled,
             Err(overlay::Refusal::WrongSpace) => Verdict::Refused(Refusal::UnknownSpace),

@@ -3,16 +3,19 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use qis::memory::{ManualClock, Network};
 use qis::{
-    Address, BuildError, Domain, Embedder, Fingerprint, Identity, Node, NodeBuilder, OverlayConfig,
-    OverlayRefusal, Receipt, RouterConfig, Selection, SpaceId, Timestamp, embedder_fn,
+    Address, BuildError, Credential, Domain, Embedder, Fingerprint, Identity, Issuers, NetworkId, Node,
+    NodeBuilder, Organisation, OverlayConfig, OverlayRefusal, Receipt, RouterConfig, Selection, SpaceId,
+    Timestamp, embedder_fn,
 };
 
 const DOMAIN: &str = "cardiology/heart";
 const OTHER: &str = "oncology/lung";
+const START: u64 = 1_795_000_000;
 
 /// Nodes on a ring, each in a situation of its own.
 struct Ring {
@@ -46,7 +49,7 @@ fn address(at: usize) -> Address {
 
 impl Ring {
     fn new(net: Network) -> Self {
-        let clock = ManualClock::at(Timestamp::from_unix_seconds(1_795_000_000));
+        let clock = ManualClock::at(Timestamp::from_unix_seconds(START));
         Self { net, clock, nodes: Vec::new() }
     }
 
@@ -393,4 +396,137 @@ async fn a_builder_takes_one_way_to_find_others() {
         .directory(ring.net.directory())
         .domain(domain());
     assert!(with_directory.build().await.unwrap().overlay_stats().is_none());
+}
+
+fn network() -> NetworkId {
+    NetworkId::new("default")
+}
+
+/// Of the one who may issue.
+fn ministry() -> Identity {
+    Identity::from_seed([200; 32])
+}
+
+fn issuers() -> Issuers {
+    // What time it is, the node tells.
+    Issuers::new(network(), [ministry().public_key()], Timestamp::from_unix_seconds(0))
+}
+
+/// Of the node at a place, until so many seconds after the start.
+fn credential(at: usize, of: &str, seconds: u64) -> Vec<u8> {
+    let author = Identity::from_seed([u8::try_from(at).unwrap(); 32]).author();
+    let expires = Timestamp::from_unix_seconds(START + seconds);
+    Credential::issue(&ministry(), network(), author, Organisation::new(of), expires)
+}
+
+impl Ring {
+    /// A node that only takes members as contacts, with a credential of its own.
+    async fn add_member(&mut self, of: &str, seconds: u64) {
+        let at = self.nodes.len();
+        let domain = Domain::delta(DOMAIN, 1).unwrap().situation((10 * at).to_string());
+        let builder = self.builder(at).admission(issuers()).credential(credential(at, of, seconds));
+        let node = self.start(builder.bootstrap([address(0)]).domain(domain)).await;
+        self.nodes.push(node);
+        self.rest().await;
+    }
+
+    async fn emit_to(&self, at: usize, selection: Selection) -> Receipt {
+        let emit = self.nodes[at].emit(DOMAIN, [1.0]).selection(selection);
+        let emission = tokio::spawn(emit.into_future());
+        while !emission.is_finished() {
+            self.pass(1).await;
+        }
+        emission.await.unwrap().unwrap()
+    }
+
+    fn near(&self, at: usize) -> usize {
+        self.nodes[at].overlay_stats().unwrap().spaces[0].near
+    }
+}
+
+fn names<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
+    names.map(String::from).into()
+}
+
+#[tokio::test]
+async fn who_has_no_credential_is_nobody_s_contact() {
+    let mut ring = Ring::new(Network::new());
+    for of in ["a", "b", "c"] {
+        ring.add_member(of, 86_400).await;
+    }
+    // It takes anybody, and nobody takes it.
+    let domain = Domain::delta(DOMAIN, 1).unwrap().situation("5");
+    let stranger = ring.start(ring.builder(3).bootstrap([address(0), address(1)]).domain(domain)).await;
+    ring.nodes.push(stranger);
+    ring.pass(130).await;
+    let receipt = ring.emit(0, 1.0).await;
+    assert_eq!((to(&receipt), receipt.delivered()), (names(["node-1", "node-2"]), 2));
+    let receipt = ring.emit(3, 1.0).await;
+    assert!(receipt.recipients.is_empty() && receipt.lookup_error.is_some(), "{receipt:?}");
+    assert_eq!([0, 1, 2, 3].map(|at| ring.near(at)), [2, 2, 2, 0]);
+    let refused = ring.nodes[0].overlay_stats().unwrap().stats.refused(OverlayRefusal::NotAdmitted);
+    assert!(refused > 0);
+}
+
+#[tokio::test]
+async fn who_is_admitted_for_a_time_drops_out_when_it_is_over() {
+    let mut ring = Ring::new(Network::new());
+    for seconds in [86_400, 86_400, 3600] {
+        ring.add_member("a", seconds).await;
+    }
+    let receipt = ring.emit(0, 1.0).await;
+    assert_eq!(to(&receipt), names(["node-1", "node-2"]));
+    // It counts for the skew of clocks longer.
+    for _ in 0..63 {
+        ring.clock.advance(Duration::from_secs(60));
+        ring.rest().await;
+    }
+    assert_eq!(ring.near(0), 2);
+    for _ in 0..3 {
+        ring.clock.advance(Duration::from_secs(60));
+        ring.rest().await;
+    }
+    let receipt = ring.emit(0, 2.0).await;
+    assert_eq!(to(&receipt), names(["node-1"]));
+    ring.pass(130).await;
+    assert_eq!([0, 1].map(|at| ring.near(at)), [1, 1], "nobody has passed it on");
+    assert!(ring.nodes[0].overlay_stats().unwrap().stats.expired > 0);
+}
+
+#[tokio::test]
+async fn an_organisation_that_is_vouched_for_gets_no_more_than_its_cap() {
+    let mut ring = Ring::new(Network::new());
+    for of in ["a", "a", "a", "a", "b", "b"] {
+        ring.add_member(of, 86_400).await;
+    }
+    let cap = Selection { per_organisation: NonZeroU16::new(1), ..Selection::most_similar(4) };
+    let receipt = ring.emit_to(0, cap).await;
+    assert_eq!(to(&receipt), names(["node-1", "node-4"]), "the most similar of each");
+    assert_eq!(ring.emit_to(0, Selection::most_similar(4)).await.recipients.len(), 4);
+}
+
+#[tokio::test]
+async fn a_builder_takes_a_credential_that_its_own_admission_takes() {
+    let ring = Ring::new(Network::new());
+    let refuse = async |builder: NodeBuilder| {
+        let domain = Domain::delta(DOMAIN, 1).unwrap();
+        match builder.domain(domain).build().await {
+            Err(BuildError::Config(error)) => error.field,
+            other => panic!("{other:?}"),
+        }
+    };
+    let admitted = || ring.builder(0).admission(issuers());
+    assert_eq!(refuse(admitted()).await, "credential");
+    assert_eq!(refuse(admitted().credential(credential(1, "a", 3600))).await, "credential");
+    ring.clock.advance(Duration::from_secs(4000));
+    assert_eq!(refuse(admitted().credential(credential(0, "a", 3600))).await, "credential");
+    assert_eq!(refuse(ring.builder(0).credential(vec![0; 257])).await, "credential");
+    let with_directory = || {
+        Node::builder()
+            .identity(Identity::from_seed([1; 32]))
+            .transport(ring.net.transport("a").unwrap())
+            .directory(ring.net.directory())
+    };
+    assert_eq!(refuse(with_directory().admission(issuers())).await, "admission");
+    assert_eq!(refuse(with_directory().credential(vec![1])).await, "credential");
 }

@@ -116,9 +116,10 @@ fn message(author: AuthorId, body: &[u8]) -> Vec<u8> {
 
 /// Admits those who have a [`Credential`] from one of some issuers, as members of the organisation it names.
 ///
-/// An overlay has no calendar, so the time is the host's to tell: [`set_time`](Self::set_time) it by the wall clock, once an hour
-/// or so. A credential counts until [`SKEW_SECONDS`] after it has expired. It is looked at whenever a descriptor is verified; of a contact that is
-/// kept, [`Contact::expires`](super::Contact::expires) says until when it counts, for whoever has a clock where contacts are used.
+/// An overlay has no calendar, so the time is told: by [`Overlays::set_time`](super::Overlays::set_time), which a node of the facade calls by its own
+/// clock. With a [`DhtDirectory`](crate::DhtDirectory), which has no clock, the host keeps an `Arc` of it and [`set_time`](Self::set_time)s it once an hour
+/// or so. A credential counts until [`SKEW_SECONDS`] after it has expired. It is looked at whenever a descriptor is verified; a contact that is kept
+/// is forgotten when it [is over](super::Contact::is_expired).
 ///
 /// ```
 /// use qis_packet::{Identity, NetworkId, Timestamp};
@@ -165,6 +166,10 @@ impl Admission for Issuers {
             return Err(Refusal::NotAdmitted);
         }
         Ok(Admitted { organisation: Some(organisation), expires: Some(expires) })
+    }
+
+    fn set_time(&self, now: Timestamp) {
+        self.set_time(now);
     }
 }
 

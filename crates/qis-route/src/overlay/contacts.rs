@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use qis_packet::AuthorId;
+use qis_packet::{AuthorId, Timestamp};
 
 use super::descriptor::Contact;
 use super::tables::Scored;
@@ -40,6 +40,9 @@ impl Overlay {
             return Ok(known);
         }
         let contact = self.registry.admit(bytes)?;
+        if contact.is_expired(self.wall) {
+            return Err(Refusal::NotAdmitted);
+        }
         if contact.author() == self.me.author() {
             return Err(Refusal::Own);
         }
@@ -97,8 +100,8 @@ impl Overlay {
     /// Takes in contacts that are known already, in place of those there are: of an earlier life of this node, or of a simulation. The
     /// most similar ones become near contacts and the others diverse ones; `random` are taken as those.
     ///
-    /// They must be of this overlay's network and space; those of another number of dimensions, and this node itself, are left out and
-    /// counted.
+    /// They must be of this overlay's network and space; those of another number of dimensions, those whose admission is over, and this node itself,
+    /// are left out and counted.
     pub fn restore(&mut self, contacts: &[Arc<Contact>], random: &[Arc<Contact>]) {
         let mut scored: Vec<Scored> =
             contacts.iter().filter_map(|contact| self.restorable(contact)).collect();
@@ -127,6 +130,10 @@ impl Overlay {
             self.stats.refuse(Refusal::WrongSpace);
             return None;
         }
+        if contact.is_expired(self.wall) {
+            self.stats.refuse(Refusal::NotAdmitted);
+            return None;
+        }
         if contact.author() == self.me.author() {
             self.stats.refuse(Refusal::Own);
             return None;
@@ -145,6 +152,21 @@ impl Overlay {
             self.dead.remove(0);
         }
         self.dead.push((author, now));
+    }
+
+    /// Forgets those whose admission is over.
+    pub(super) fn forget_expired(&mut self, wall: Timestamp) {
+        self.wall = wall;
+        let is_over = |entry: &&Scored| entry.contact.is_expired(wall);
+        let over: Vec<AuthorId> =
+            self.tables.iter().filter(is_over).map(|entry| entry.contact.author()).collect();
+        for author in over {
+            // One may be in two tables.
+            if self.tables.remove(author) {
+                self.stats.expired += 1;
+                self.upkeep.lost += 1;
+            }
+        }
     }
 
     pub(super) fn is_dead(&self, now: Duration, author: AuthorId) -> bool {

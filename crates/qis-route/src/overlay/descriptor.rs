@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use postcard::{take_from_bytes, to_extend};
 use qis_fingerprint::{Fingerprint, SpaceId};
-use qis_packet::{AuthorId, Identity, NetworkId, Order, PublicKey, Timestamp};
+use qis_packet::{AuthorId, Identity, NetworkId, Order, PublicKey, SKEW_SECONDS, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Refusal;
@@ -78,7 +78,8 @@ enum Form {
 /// # To be correct
 ///
 /// The answer depends on the arguments, on what was given when it was made and on the time the host has told it, on nothing else, since every
-/// node asks for itself; it is quick, and does not wait. A descriptor that is kept is not asked about again.
+/// node asks for itself; it is quick, and does not wait. A descriptor that is kept is not asked about again: what is admitted for a time only has to
+/// say so in [`Admitted::expires`].
 pub trait Admission: fmt::Debug + Send + Sync + 'static {
     /// Whether this credential admits this author, and what it says of it.
     ///
@@ -86,6 +87,21 @@ pub trait Admission: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`Refusal::NotAdmitted`] when it does not.
     fn admits(&self, author: AuthorId, credential: &[u8]) -> Result<Admitted, Refusal>;
+
+    /// Tells what time it is by the wall clock, at most once a second or so; nothing needs to be done about it.
+    fn set_time(&self, now: Timestamp) {
+        let _ = now;
+    }
+}
+
+impl<A: Admission + ?Sized> Admission for Arc<A> {
+    fn admits(&self, author: AuthorId, credential: &[u8]) -> Result<Admitted, Refusal> {
+        (**self).admits(author, credential)
+    }
+
+    fn set_time(&self, now: Timestamp) {
+        (**self).set_time(now);
+    }
 }
 
 /// What an [`Admission`] says of a member.
@@ -95,7 +111,7 @@ pub trait Admission: fmt::Debug + Send + Sync + 'static {
 pub struct Admitted {
     /// On whose behalf it takes part, if that is known.
     pub organisation: Option<Organisation>,
-    /// The last second of it, if it has one.
+    /// The last second of it, if it has one. An overlay that knows the time forgets the contact [`SKEW_SECONDS`] later.
     pub expires: Option<Timestamp>,
 }
 
@@ -129,6 +145,11 @@ pub trait Registry: fmt::Debug + Send + Sync + 'static {
 
     /// The contact as it is kept where it will not be passed on.
     fn without_proof(&self, contact: &Arc<Contact>) -> Arc<Contact>;
+
+    /// Tells what time it is by the wall clock, for an admission that goes by it.
+    fn set_time(&self, now: Timestamp) {
+        let _ = now;
+    }
 }
 
 /// The registry of a node: verifies all that comes.
@@ -147,6 +168,10 @@ impl Registry for Verifier {
 
     fn without_proof(&self, contact: &Arc<Contact>) -> Arc<Contact> {
         if contact.proof().is_some() { Arc::new(contact.without_proof()) } else { Arc::clone(contact) }
+    }
+
+    fn set_time(&self, now: Timestamp) {
+        self.admission.set_time(now);
     }
 }
 
@@ -323,6 +348,12 @@ impl Contact {
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
         (self.expires != u32::MAX).then(|| Timestamp::from_unix_seconds(self.expires.into()))
+    }
+
+    /// Whether its admission was over [`SKEW_SECONDS`] before this time.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires().is_some_and(|expires| now > expires.saturating_add(SKEW_SECONDS))
     }
 
     /// Its descriptor as it was signed, while it is kept.

@@ -164,6 +164,8 @@ pub struct OverlayStats {
     pub lookup_rounds: u64,
     /// Contacts that were given up since they did not answer.
     pub dead: u64,
+    /// Contacts that were forgotten since their admission is over.
+    pub expired: u64,
     refused: [u32; Refusal::ALL.len()],
 }
 
@@ -176,7 +178,7 @@ impl OverlayStats {
 
     pub(super) fn add(&mut self, other: &Self) {
         let Self { requests, repeated, request_bytes, answer_bytes, served, answered, .. } = other;
-        let Self { lookups, lookup_requests, lookup_rounds, dead, refused, .. } = other;
+        let Self { lookups, lookup_requests, lookup_rounds, dead, expired, refused, .. } = other;
         self.requests += requests;
         self.repeated += repeated;
         self.request_bytes += request_bytes;
@@ -187,6 +189,7 @@ impl OverlayStats {
         self.lookup_requests += lookup_requests;
         self.lookup_rounds += lookup_rounds;
         self.dead += dead;
+        self.expired += expired;
         for (sum, count) in self.refused.iter_mut().zip(refused) {
             *sum = sum.saturating_add(*count);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qis_fingerprint::{Fingerprint, SpaceId};
-use qis_packet::{AuthorId, Frame, FrameKind, MAX_PACKET_BYTES};
+use qis_packet::{AuthorId, Frame, FrameKind, MAX_PACKET_BYTES, Timestamp};
 
 use super::bucket::{Bucket, Buckets};
 use super::contacts::MOST_DEAD_BYTES;
@@ -41,6 +41,8 @@ pub struct Overlay {
     /// Authors that did not answer lately, and when that was noticed: not taken from what others say for a while.
     pub(super) dead: Vec<(AuthorId, Duration)>,
     pub(super) upkeep: Upkeep,
+    /// What time it is, once that was told: until then nobody's admission is over.
+    pub(super) wall: Timestamp,
     pub(super) stats: OverlayStats,
 }
 
@@ -112,6 +114,7 @@ impl Overlay {
             counter: 0,
             dead: Vec::new(),
             upkeep: Upkeep::default(),
+            wall: Timestamp::from_unix_seconds(0),
             stats: OverlayStats::default(),
         })
     }
@@ -138,6 +141,13 @@ impl Overlay {
         self.sort_anew();
         self.look_for_myself(now, &[]);
         Ok(())
+    }
+
+    /// Tells what time it is by the wall clock, and the registry too. Contacts whose admission [is over](Contact::is_expired) are forgotten: they
+    /// are not asked, not found and not passed on from then on. Without it none is.
+    pub fn set_time(&mut self, wall: Timestamp) {
+        self.registry.set_time(wall);
+        self.forget_expired(wall);
     }
 
     /// Looks for the nodes most similar to a fingerprint; ends with [`Event::Found`]. This node is not among them. While the node

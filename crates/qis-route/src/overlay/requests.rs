@@ -386,8 +386,12 @@ impl Overlay {
             Purpose::Own => self.settled(now, &lookup.codes),
             Purpose::Host { packet, exactly } => {
                 let k = usize::from(lookup.options.k);
-                let known: Vec<(f32, Arc<Contact>)> =
-                    lookup.found().filter_map(|entry| Some((entry.score, entry.contact.clone()?))).collect();
+                let wall = self.wall;
+                let known: Vec<(f32, Arc<Contact>)> = lookup
+                    .found()
+                    .filter_map(|entry| Some((entry.score, entry.contact.clone()?)))
+                    .filter(|(_, contact)| !contact.is_expired(wall))
+                    .collect();
                 let reached = if packet.is_empty() {
                     Vec::new()
                 } else if *exactly {

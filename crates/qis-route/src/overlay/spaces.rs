@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qis_fingerprint::{Fingerprint, SpaceId};
+use qis_packet::Timestamp;
 
 use super::bucket::Buckets;
 use super::descriptor::{Contact, Registry};
@@ -36,6 +37,7 @@ pub struct Overlays {
     /// In the order in which they were joined.
     overlays: Vec<Overlay>,
     peers: Buckets,
+    wall: Timestamp,
     /// Where to join, once it is started.
     bootstrap: Option<Vec<Address>>,
     /// Whose output is next.
@@ -64,6 +66,7 @@ impl Overlays {
             registry,
             nonces,
             overlays: Vec::new(),
+            wall: Timestamp::from_unix_seconds(0),
             bootstrap: None,
             turn: 0,
             stats: OverlayStats::default(),
@@ -75,6 +78,18 @@ impl Overlays {
         self.bootstrap = Some(bootstrap.to_vec());
         for overlay in &mut self.overlays {
             overlay.start(now, bootstrap);
+        }
+    }
+
+    /// Tells what time it is by the wall clock: see [`Overlay::set_time`]. Once a second is often enough; within a second it does nothing.
+    pub fn set_time(&mut self, wall: Timestamp) {
+        if self.wall == wall {
+            return;
+        }
+        self.wall = wall;
+        self.registry.set_time(wall);
+        for overlay in &mut self.overlays {
+            overlay.forget_expired(wall);
         }
     }
 
@@ -95,7 +110,8 @@ impl Overlays {
             return Err(OverlayError::Spaces { limit });
         }
         let seed = self.seed();
-        let overlay = Overlay::new(self.config.clone(), descriptor, Arc::clone(&self.registry), seed)?;
+        let mut overlay = Overlay::new(self.config.clone(), descriptor, Arc::clone(&self.registry), seed)?;
+        overlay.forget_expired(self.wall);
         self.overlays.push(overlay);
         let share = self.config.state_bytes / self.overlays.len();
         for overlay in &mut self.overlays {
