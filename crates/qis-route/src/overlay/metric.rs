@@ -79,6 +79,18 @@ pub(super) fn pack(codes: &[u8]) -> Option<Vec<u8>> {
     Some(first.chain(second).chain(lower).collect())
 }
 
+/// A code of its upper four bits and the two below, the lowest of each byte; in two's complement.
+#[inline]
+const fn code(upper: u8, lower: u8) -> u8 {
+    ((upper & 15) << 4 | (lower & 3) << 2).wrapping_sub(128)
+}
+
+/// Of two codes in two's complement.
+#[inline]
+fn product(a: u8, b: u8) -> i32 {
+    i32::from(a.cast_signed()) * i32::from(b.cast_signed())
+}
+
 pub(super) fn unpack(packed: &[u8], dims: usize) -> Vec<u8> {
     let mut codes = vec![0; dims];
     unpack_into(packed, &mut codes);
@@ -86,7 +98,7 @@ pub(super) fn unpack(packed: &[u8], dims: usize) -> Vec<u8> {
 }
 
 /// The codes, in two's complement.
-pub(super) fn unpack_into(packed: &[u8], codes: &mut [u8]) {
+fn unpack_into(packed: &[u8], codes: &mut [u8]) {
     let quarter = codes.len() / LANES;
     let (Some((first, rest)), Some((low, high))) =
         (packed.split_at_checked(quarter), codes.split_at_mut_checked(2 * quarter))
@@ -94,7 +106,6 @@ pub(super) fn unpack_into(packed: &[u8], codes: &mut [u8]) {
         return;
     };
     let Some((second, lower)) = rest.split_at_checked(quarter) else { return };
-    let code = |upper: u8, lower: u8| ((upper & 15) << 4 | (lower & 3) << 2).wrapping_sub(128);
     for (half, upper, shift) in [(low, first, 0), (high, second, 4)] {
         let Some((a, b)) = half.split_at_mut_checked(quarter) else { return };
         for (((a, b), upper), lower) in a.iter_mut().zip(b).zip(upper).zip(lower) {
@@ -113,13 +124,12 @@ pub(super) fn dot_packed(packed: &[u8], codes: &[u8]) -> i32 {
         return 0;
     };
     let Some((second, lower)) = rest.split_at_checked(quarter) else { return 0 };
-    let code = |upper: u8, lower: u8| ((upper & 15) << 4 | (lower & 3) << 2).wrapping_sub(128).cast_signed();
     let mut sum = 0;
     for (half, upper, shift) in [(low, first, 0), (high, second, 4)] {
         let Some((a, b)) = half.split_at_checked(quarter) else { return 0 };
         for (((a, b), upper), lower) in a.iter().zip(b).zip(upper).zip(lower) {
-            sum += i32::from(code(*upper, lower >> shift)) * i32::from(a.cast_signed())
-                + i32::from(code(upper >> 4, lower >> (shift + 2))) * i32::from(b.cast_signed());
+            sum += product(code(*upper, lower >> shift), *a)
+                + product(code(upper >> 4, lower >> (shift + 2)), *b);
         }
     }
     sum
@@ -130,11 +140,11 @@ fn dot(a: &[u8], b: &[u8]) -> i32 {
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<32>(), b.as_chunks::<32>());
     let mut sum = 0;
     for (a, b) in a.iter().zip(b) {
-        let products = a.iter().zip(b).map(|(a, b)| i32::from(a.cast_signed()) * i32::from(b.cast_signed()));
+        let products = a.iter().zip(b).map(|(a, b)| product(*a, *b));
         sum += products.sum::<i32>();
     }
     let rest = a_rest.iter().zip(b_rest);
-    sum + rest.map(|(a, b)| i32::from(a.cast_signed()) * i32::from(b.cast_signed())).sum::<i32>()
+    sum + rest.map(|(a, b)| product(*a, *b)).sum::<i32>()
 }
 
 /// A cosine as it travels: in parts of 32,767.
