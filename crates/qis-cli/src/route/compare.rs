@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Instant;
 
 use qis_route::DhtConfig;
-use qis_sim::{DhtReport, measure_dht};
+use qis_sim::{DhtReport, Vectors, measure_dht};
 use serde::Serialize;
 
 use super::{Args, Report, json, measure, plot};
@@ -45,10 +45,11 @@ pub(super) fn run(args: &Args) -> Result<Answer, Error> {
     let sizes = (1..).map(|power| 10_u64.pow(power)).take_while(|&size| size <= u64::from(args.nodes));
     for size in sizes {
         let nodes = usize::try_from(size).unwrap_or(usize::MAX);
+        let given = measure::vectors(args, nodes)?;
+        let dht = dht(args, &given.vectors, nodes)?;
         let started = Instant::now();
-        let (mut measured, _) = measure::run(args, measure::vectors(args, nodes)?, nodes)?;
+        let (mut measured, _) = measure::run(args, given, nodes)?;
         measured.seconds = started.elapsed().as_secs_f64();
-        let dht = dht(args, nodes)?;
         let row = Row {
             dht_recall_at_20: dht.map(|dht| dht.recall),
             dht_gets_mean: dht.map(|dht| dht.gets),
@@ -72,12 +73,11 @@ pub(super) fn run(args: &Args) -> Result<Answer, Error> {
     Ok(Answer { text, verdict: Ok(()) })
 }
 
-fn dht(args: &Args, nodes: usize) -> Result<Option<DhtReport>, Error> {
+fn dht(args: &Args, vectors: &Vectors, nodes: usize) -> Result<Option<DhtReport>, Error> {
     if nodes > DHT_MEMBERS {
         return Ok(None);
     }
     let progress = Progress::new("over a DHT", 0);
-    let vectors = measure::vectors(args, nodes)?.vectors;
     let queries = DHT_QUERIES.min(args.queries as usize);
     let config = DhtConfig::for_members(u32::try_from(nodes).unwrap_or(u32::MAX));
     let report = measure_dht(&vectors.spread(nodes + queries), nodes, 20, config);
