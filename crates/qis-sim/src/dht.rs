@@ -12,6 +12,7 @@ use qis_route::proto::ConfigError;
 use qis_route::{Address, Descriptor, Dht, DhtConfig, DhtDirectory, Directory, HostError, HostErrorKind};
 
 use crate::Vectors;
+use crate::experiment::share;
 
 /// A DHT that answers at once and loses nothing. Of each key it keeps the newest values, as many as it was made for, as stock DHTs do
 /// with providers.
@@ -126,9 +127,8 @@ pub fn measure_dht(
         hits += truth.iter().filter(|(_, at)| is_found(*at)).count();
     }
     let gets = dht.lock().gets;
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    let share = |part: usize, of: usize| part as f64 / of.max(1) as f64;
-    Ok(DhtReport { recall: share(hits, truths), gets: share(gets, vectors.len().saturating_sub(members)) })
+    let queries = vectors.len().saturating_sub(members);
+    Ok(DhtReport { recall: share(hits as u64, truths as u64), gets: share(gets as u64, queries as u64) })
 }
 
 fn at_once<T>(future: impl Future<Output = Result<T, HostError>>) -> Result<T, HostError> {

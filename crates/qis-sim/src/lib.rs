@@ -16,3 +16,8 @@ pub use network::{Faults, Network, NodeId};
 pub use registry::SharedRegistry;
 pub use rng::Rng;
 pub use vectors::{VectorError, Vectors};
+
+/// How many threads are worth their while.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -64,7 +64,7 @@ impl Experiment {
     pub fn truth(&self) -> Truth {
         let rows: Vec<usize> =
             self.ids().filter(|id| self.is_honest(*id)).map(|id| self.rows[id.0 as usize]).collect();
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = crate::processors();
         let part = self.queries.len().div_ceil(threads).max(1);
         let nearest = |&query: &usize| self.vectors.nearest(query, &rows, EXACT, &self.norms);
         std::thread::scope(|scope| {

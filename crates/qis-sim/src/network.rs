@@ -144,7 +144,7 @@ impl Network {
             events: VecDeque::new(),
             registry: Arc::new(SharedRegistry::new(network)),
             network,
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: crate::processors(),
             frames: 0,
             bytes: 0,
         }

@@ -73,7 +73,7 @@ pub(crate) fn build(
     settled: bool,
     progress: &dyn Fn(usize),
 ) -> Vec<Contacts> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = crate::processors();
     let contacts = vec![Contacts::default(); rows.len()];
     let mut snapshot = Snapshot { vectors, norms, rows, config, seed, threads, contacts };
     let mut joined = 0;

@@ -58,6 +58,26 @@ fn the_same_seed_gives_the_same_run() {
 }
 
 #[test]
+fn the_number_of_threads_does_not_show() {
+    let run = |threads| {
+        let vectors = Vectors::clustered(200, DIMS, 8);
+        let mut network = Network::new(8).with_threads(threads);
+        let ids: Vec<NodeId> = (0..200).map(|row| network.add(&vectors, row, &config()).unwrap()).collect();
+        // All at once, so that there is enough to share out.
+        for &id in &ids {
+            network.start(id, &ids[..1]);
+        }
+        network.run_until(Duration::from_secs(40));
+        let contacts: Vec<_> = ids.iter().map(|&id| network.overlay(id).contacts()).collect();
+        let stats: Vec<_> = ids.iter().map(|&id| network.overlay(id).stats().clone()).collect();
+        (network.frames, network.bytes, contacts, stats)
+    };
+    let once = run(1);
+    assert!(once.0 > 10_000, "{}", once.0);
+    assert_eq!(once, run(3));
+}
+
+#[test]
 fn half_of_the_nodes_crash_and_the_others_heal() {
     let mut experiment = experiment(60, 5);
     experiment.crash(0.5);
