@@ -234,7 +234,7 @@ impl<D: Dht> DhtDirectory<D> {
     /// The node of a value, if it is the descriptor of one.
     fn peer(&self, value: &[u8], fingerprint: Fingerprint) -> Option<Peer> {
         let contact = Contact::verify(value, self.network, &*self.admission).ok()?;
-        let (author, address) = (contact.author(), contact.address().clone());
+        let (author, address) = (contact.author(), contact.to_address());
         Some(Peer { author, address, fingerprint, organisation: contact.organisation() })
     }
 }

@@ -1,6 +1,5 @@
 //! Nodes that make an overlay, and what befalls them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use qis_route::overlay::{Contact, Event, Overlay, OverlayConfig, OverlayError, OverlayStats, Refusal};
@@ -139,9 +138,9 @@ impl Experiment {
         let (vectors, norms) = (&self.vectors, self.norms.as_slice());
         let rows = &self.rows[..self.built];
         let contacts = snapshot::build(vectors, norms, rows, &self.config, seed, settled, &progress);
-        let known: Vec<Arc<Contact>> = self.known();
+        let known: Vec<Contact> = self.known();
         for (id, own) in self.ids().zip(contacts) {
-            let contact = |&id: &u32| Arc::clone(&known[id as usize]);
+            let contact = |&id: &u32| known[id as usize].clone();
             let best: Vec<_> = own.near.iter().chain(&own.diverse).map(|link| contact(&link.id)).collect();
             let random: Vec<_> = own.random.iter().map(contact).collect();
             self.network.with(id, |overlay, _| overlay.restore(&best, &random));
@@ -158,10 +157,10 @@ impl Experiment {
     ) {
         let known = self.known();
         for id in self.ids() {
-            let some: Vec<Arc<Contact>> = self
+            let some: Vec<Contact> = self
                 .some_of(&self.ids().collect::<Vec<_>>(), contacts)
                 .into_iter()
-                .map(|id| Arc::clone(&known[id.0 as usize]))
+                .map(|id| known[id.0 as usize].clone())
                 .collect();
             let (random, others) = some.split_at(some.len().min(self.config.random.into()));
             self.network.with(id, |overlay, now| {
@@ -177,8 +176,8 @@ impl Experiment {
         }
     }
 
-    fn known(&self) -> Vec<Arc<Contact>> {
-        self.ids().map(|id| Arc::clone(self.network.overlay(id).me())).collect()
+    fn known(&self) -> Vec<Contact> {
+        self.ids().map(|id| self.network.overlay(id).me().clone()).collect()
     }
 
     /// Some of these nodes, none twice.
@@ -242,11 +241,8 @@ impl Experiment {
         let colluders: Vec<NodeId> = self.ids().filter(|id| self.colluders[id.0 as usize]).collect();
         let known = self.known();
         for &id in &colluders {
-            let some: Vec<Arc<Contact>> = self
-                .some_of(&colluders, COLLUDERS)
-                .iter()
-                .map(|id| Arc::clone(&known[id.0 as usize]))
-                .collect();
+            let some: Vec<Contact> =
+                self.some_of(&colluders, COLLUDERS).iter().map(|id| known[id.0 as usize].clone()).collect();
             self.network.with(id, |overlay, _| overlay.restore(&some, &[]));
         }
     }

@@ -228,7 +228,7 @@ impl Network {
 
     /// The node at an address.
     #[must_use]
-    pub fn node_at(&self, address: &Address) -> Option<NodeId> {
+    pub fn node_at(&self, address: &str) -> Option<NodeId> {
         node_at(&self.addresses, address).map(NodeId)
     }
 
@@ -414,7 +414,7 @@ impl Node {
         done.frames += 1;
         done.bytes += frame.len() as u64;
         self.bytes += frame.len() as u64;
-        let Some(node) = node_at(around.addresses, to) else { return };
+        let Some(node) = node_at(around.addresses, to.as_str()) else { return };
         let faults = around.faults;
         let twice = faults.duplication > 0.0 && self.rng.chance(faults.duplication);
         for frame in twice.then(|| frame.clone()).into_iter().chain([frame]) {
@@ -447,11 +447,11 @@ fn address(id: u32) -> String {
     format!("10.{a}.{b}.{c}:{}", 7000 + u32::from(d))
 }
 
-fn node_at(addresses: &[Address], address: &Address) -> Option<u32> {
-    let (ip, port) = address.as_str().split_once(':')?;
+fn node_at(addresses: &[Address], address: &str) -> Option<u32> {
+    let (ip, port) = address.split_once(':')?;
     let mut parts = ip.split('.').skip(1).map(|part| part.parse::<u8>().ok());
     let (a, b, c) = (parts.next()??, parts.next()??, parts.next()??);
     let d = u8::try_from(port.parse::<u32>().ok()?.checked_sub(7000)?).ok()?;
     let id = u32::from_be_bytes([a, b, c, d]);
-    (addresses.get(id as usize)? == address).then_some(id)
+    (addresses.get(id as usize)?.as_str() == address).then_some(id)
 }

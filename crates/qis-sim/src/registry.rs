@@ -1,7 +1,7 @@
 //! One copy of each descriptor for all nodes.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use qis_packet::{AuthorId, NetworkId};
 use qis_route::overlay::{Contact, Open, Refusal, Registry};
@@ -19,9 +19,9 @@ pub struct SharedRegistry {
 #[derive(Debug, Default)]
 struct Shelf {
     /// By the key, which a descriptor begins with.
-    known: HashMap<[u8; 32], Arc<Contact>>,
+    known: HashMap<[u8; 32], Contact>,
     /// The same without proof, by author.
-    bare: HashMap<AuthorId, Arc<Contact>>,
+    bare: HashMap<AuthorId, Contact>,
 }
 
 /// So many parts that threads seldom wait for the same one.
@@ -40,31 +40,31 @@ impl SharedRegistry {
 }
 
 impl Registry for SharedRegistry {
-    fn admit(&self, bytes: &[u8]) -> Result<Arc<Contact>, Refusal> {
+    fn admit(&self, bytes: &[u8]) -> Result<Contact, Refusal> {
         let key = *bytes.first_chunk::<32>().ok_or(Refusal::Malformed)?;
-        let known = self.shelf(key[0]).known.get(&key).map(Arc::clone);
+        let known = self.shelf(key[0]).known.get(&key).cloned();
         if let Some(contact) = known.filter(|contact| contact.proof() == Some(bytes)) {
             return Ok(contact);
         }
-        let contact = Arc::new(Contact::verify(bytes, self.network, &Open)?);
+        let contact = Contact::verify(bytes, self.network, &Open)?;
         let known = &mut self.shelf(key[0]).known;
         if known.get(&key).is_none_or(|old| old.order() < contact.order()) {
-            known.insert(key, Arc::clone(&contact));
+            known.insert(key, contact.clone());
         }
         Ok(contact)
     }
 
-    fn without_proof(&self, contact: &Arc<Contact>) -> Arc<Contact> {
+    fn without_proof(&self, contact: &Contact) -> Contact {
         if contact.proof().is_none() {
-            return Arc::clone(contact);
+            return contact.clone();
         }
         let bare = &mut self.shelf(contact.author().as_bytes()[0]).bare;
         let known = bare.get(&contact.author()).filter(|known| known.order() == contact.order());
         if let Some(known) = known {
-            return Arc::clone(known);
+            return known.clone();
         }
-        let new = Arc::new(contact.without_proof());
-        bare.insert(contact.author(), Arc::clone(&new));
+        let new = contact.without_proof();
+        bare.insert(contact.author(), new.clone());
         new
     }
 }

@@ -189,7 +189,7 @@ impl Snapshot<'_> {
         }
         contacts.diverse.push(new);
         let target = usize::from(self.config.diverse);
-        if contacts.diverse.len() > target + target / 10 {
+        if contacts.diverse.len() > target + target / 20 {
             let all = std::mem::take(&mut contacts.diverse);
             contacts.diverse = self.prune(all, &contacts.near, target, false);
         }

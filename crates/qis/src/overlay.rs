@@ -355,7 +355,7 @@ fn peer(space: SpaceId, contact: &Contact) -> Option<Peer> {
     let fingerprint = Fingerprint::from_codes(space, codes).ok()?;
     Some(Peer {
         author: contact.author(),
-        address: contact.address().clone(),
+        address: contact.to_address(),
         fingerprint,
         organisation: contact.organisation(),
     })

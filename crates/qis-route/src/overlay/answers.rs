@@ -80,7 +80,7 @@ impl Overlay {
             .filter(|(_, contact)| Some(contact.author()) != asker)
             .take(most)
             .map_while(|(score, contact)| {
-                let address = contact.address().as_str();
+                let address = contact.address();
                 room = room.checked_sub(HINT_OVERHEAD + address.len())?;
                 Some(Hint { author: contact.author(), address, score: *score })
             })
@@ -104,7 +104,7 @@ impl Overlay {
         Some(frame)
     }
 
-    fn near_hints(&self, target: Direction<'_>) -> Vec<(f32, &std::sync::Arc<super::Contact>)> {
+    fn near_hints(&self, target: Direction<'_>) -> Vec<(f32, &super::Contact)> {
         let near = self.tables.near().iter().take(BUSY_HINTS);
         near.map(|entry| (entry.contact.cosine(target), &entry.contact)).collect()
     }

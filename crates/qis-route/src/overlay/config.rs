@@ -19,7 +19,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 pub struct OverlayConfig {
     /// Contacts that are the most similar ones to this node: 4 to 64, 8 by default. They are kept with their proofs, to be passed on.
     pub near: u8,
-    /// Contacts that lead elsewhere, after pruning: 8 to 200, 116 by default. A tenth more are taken in before they are pruned again.
+    /// Contacts that lead elsewhere, after pruning: 8 to 200, 136 by default. One in twenty more are taken in before they are pruned again.
     pub diverse: u8,
     /// How many of them a node chooses and asks when it has looked for itself, 8 to 128, 92 by default; the others ask it. It is what most
     /// of the requests of a join are.
@@ -163,7 +163,7 @@ impl Default for OverlayConfig {
     fn default() -> Self {
         Self {
             near: 8,
-            diverse: 116,
+            diverse: 136,
             links: 92,
             random: 8,
             prune: 1.44,

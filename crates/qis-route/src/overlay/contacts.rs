@@ -1,6 +1,5 @@
 //! What a node learns of others, and forgets.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use qis_packet::{AuthorId, Timestamp};
@@ -48,7 +47,7 @@ impl Overlay {
         }
         let scored = self.scored(contact);
         let order = scored.contact.order();
-        match self.tables.get(scored.contact.author()).map(|known| known.order()) {
+        match self.tables.get(scored.contact.author()).map(Contact::order) {
             Some(known) if known > order => return Err(Refusal::Stale),
             Some(known) if known < order => {
                 self.tables.update(&scored, &*self.registry);
@@ -58,7 +57,7 @@ impl Overlay {
         Ok(scored)
     }
 
-    pub(super) fn scored(&self, contact: Arc<Contact>) -> Scored {
+    pub(super) fn scored(&self, contact: Contact) -> Scored {
         let score = self.me.direction().map_or(-1.0, |me| contact.cosine(me));
         Scored::new(score, contact)
     }
@@ -102,7 +101,7 @@ impl Overlay {
     ///
     /// They must be of this overlay's network and space; those of another number of dimensions, those whose admission is over, and this node itself,
     /// are left out and counted.
-    pub fn restore(&mut self, contacts: &[Arc<Contact>], random: &[Arc<Contact>]) {
+    pub fn restore(&mut self, contacts: &[Contact], random: &[Contact]) {
         let mut scored: Vec<Scored> =
             contacts.iter().filter_map(|contact| self.restorable(contact)).collect();
         scored.sort_by(|a, b| {
@@ -125,7 +124,7 @@ impl Overlay {
         }
     }
 
-    fn restorable(&mut self, contact: &Arc<Contact>) -> Option<Scored> {
+    fn restorable(&mut self, contact: &Contact) -> Option<Scored> {
         if contact.dims() != self.dims() {
             self.stats.refuse(Refusal::WrongSpace);
             return None;
@@ -138,7 +137,7 @@ impl Overlay {
             self.stats.refuse(Refusal::Own);
             return None;
         }
-        Some(self.scored(Arc::clone(contact)))
+        Some(self.scored(contact.clone()))
     }
 
     /// Forgets a contact that does not answer.
@@ -180,12 +179,9 @@ impl Overlay {
 
     /// Sorts all contacts by the present fingerprint of this node.
     pub(super) fn sort_anew(&mut self) {
-        let proven: Vec<Arc<Contact>> =
-            self.tables.near().iter().map(|entry| Arc::clone(&entry.contact)).collect();
-        let random: Vec<Arc<Contact>> =
-            self.tables.random().iter().map(|entry| Arc::clone(&entry.contact)).collect();
-        let diverse: Vec<Arc<Contact>> =
-            self.tables.diverse().iter().map(|entry| Arc::clone(&entry.contact)).collect();
+        let proven: Vec<Contact> = self.tables.near().iter().map(|entry| entry.contact.clone()).collect();
+        let random: Vec<Contact> = self.tables.random().iter().map(|entry| entry.contact.clone()).collect();
+        let diverse: Vec<Contact> = self.tables.diverse().iter().map(|entry| entry.contact.clone()).collect();
         self.tables.clear();
         for contact in proven.into_iter().chain(diverse) {
             let scored = self.scored(contact);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -41,36 +42,88 @@ pub struct Statement {
     pub credential: Vec<u8>,
 }
 
-/// A node as others know it: its descriptor, read and verified. Cheap to share.
+/// A node as others know it: its descriptor, read and verified. Cheap to clone, since the clones share it.
 ///
 /// One that is not to be passed on needs no proof, and is kept [without](Self::without_proof).
-#[derive(PartialEq, Eq)]
-pub struct Contact {
-    author: AuthorId,
-    order: Order,
-    address: Address,
-    /// What makes a dot product a cosine: one over the length.
-    scale: metric::Scale,
-    /// Where the codes of the fingerprint are in the data.
-    codes_at: u16,
-    dims: u16,
-    form: Form,
-    organisation: Option<Organisation>,
-    /// Until when it is admitted, in seconds since 1970; `u32::MAX` for ever. Four bytes, since there are many contacts.
-    expires: u32,
-    /// The descriptor as it was signed, or the codes only.
-    data: Box<[u8]>,
-}
+///
+/// A node keeps as many of them as its memory allows, so that one is a single allocation of no more than it says: a head of fixed
+/// places, the descriptor or what is kept of it, and the organisation if there is one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Contact(Arc<[u8]>);
 
 /// What is kept of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     /// All of it.
     Signed,
-    /// The codes of the fingerprint.
+    /// Its address, and the codes of its fingerprint.
     Codes,
-    /// The codes in six bits each.
+    /// Its address, and the codes in six bits each.
     Packed,
+}
+
+/// Where the head of a contact has what. Numbers are little-endian.
+mod place {
+    use std::ops::Range;
+
+    pub(super) const AUTHOR: Range<usize> = 0..16;
+    pub(super) const INCARNATION: usize = 16;
+    pub(super) const SEQUENCE: usize = 20;
+    /// What makes a dot product a cosine: one over the length of the codes.
+    pub(super) const SCALE: usize = 24;
+    /// Until when it is admitted, in seconds since 1970; `u32::MAX` for ever.
+    pub(super) const EXPIRES: usize = 28;
+    /// How many dimensions, and where address and codes begin, in two bytes each.
+    pub(super) const DIMS: usize = 32;
+    pub(super) const ADDRESS_AT: usize = 34;
+    pub(super) const CODES_AT: usize = 36;
+    pub(super) const ADDRESS_LEN: usize = 38;
+    pub(super) const FORM: usize = 39;
+    pub(super) const END: usize = 40;
+
+    /// In the byte of the form: the last eight bytes are the organisation.
+    pub(super) const HAS_ORGANISATION: u8 = 0x80;
+}
+
+/// What a contact is made of.
+struct Parts<'a> {
+    author: AuthorId,
+    order: Order,
+    scale: metric::Scale,
+    admitted: Admitted,
+    dims: usize,
+    address: Range<usize>,
+    codes_at: usize,
+    form: Form,
+    /// Where the places of address and codes are in.
+    data: &'a [&'a [u8]],
+}
+
+impl Parts<'_> {
+    /// None when a place is beyond 65,535, which no descriptor is long enough for.
+    fn join(&self) -> Option<Contact> {
+        let place = |at: usize| u16::try_from(place::END + at).ok();
+        let form = self.form as u8;
+        let organisation = self.admitted.organisation.map(Organisation::to_bytes);
+        let len: usize = self.data.iter().map(|part| part.len()).sum();
+        let mut bytes = Vec::with_capacity(place::END + len + organisation.map_or(0, |bytes| bytes.len()));
+        bytes.extend_from_slice(self.author.as_bytes());
+        bytes.extend_from_slice(&self.order.incarnation.to_le_bytes());
+        bytes.extend_from_slice(&self.order.sequence.to_le_bytes());
+        bytes.extend_from_slice(&self.scale.to_le_bytes());
+        bytes.extend_from_slice(&self.admitted.expires.map_or(u32::MAX, in_seconds).to_le_bytes());
+        bytes.extend_from_slice(&u16::try_from(self.dims).ok()?.to_le_bytes());
+        bytes.extend_from_slice(&place(self.address.start)?.to_le_bytes());
+        bytes.extend_from_slice(&place(self.codes_at)?.to_le_bytes());
+        bytes.push(u8::try_from(self.address.len()).ok()?);
+        bytes.push(if organisation.is_some() { form | place::HAS_ORGANISATION } else { form });
+        debug_assert_eq!(bytes.len(), place::END);
+        for part in self.data {
+            bytes.extend_from_slice(part);
+        }
+        bytes.extend_from_slice(organisation.as_ref().map_or(&[], |bytes| bytes.as_slice()));
+        Some(Contact(bytes.into()))
+    }
 }
 
 /// Decides who is admitted to a network, beyond having a key.
@@ -141,10 +194,10 @@ pub trait Registry: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`Refusal`] with what is wrong about them.
-    fn admit(&self, bytes: &[u8]) -> Result<Arc<Contact>, Refusal>;
+    fn admit(&self, bytes: &[u8]) -> Result<Contact, Refusal>;
 
     /// The contact as it is kept where it will not be passed on.
-    fn without_proof(&self, contact: &Arc<Contact>) -> Arc<Contact>;
+    fn without_proof(&self, contact: &Contact) -> Contact;
 
     /// Tells what time it is by the wall clock, for an admission that goes by it.
     fn set_time(&self, now: Timestamp) {
@@ -162,12 +215,12 @@ pub struct Verifier {
 }
 
 impl Registry for Verifier {
-    fn admit(&self, bytes: &[u8]) -> Result<Arc<Contact>, Refusal> {
-        Contact::verify(bytes, self.network, &*self.admission).map(Arc::new)
+    fn admit(&self, bytes: &[u8]) -> Result<Contact, Refusal> {
+        Contact::verify(bytes, self.network, &*self.admission)
     }
 
-    fn without_proof(&self, contact: &Arc<Contact>) -> Arc<Contact> {
-        if contact.proof().is_some() { Arc::new(contact.without_proof()) } else { Arc::clone(contact) }
+    fn without_proof(&self, contact: &Contact) -> Contact {
+        contact.without_proof()
     }
 
     fn set_time(&self, now: Timestamp) {
@@ -254,7 +307,7 @@ impl Contact {
         if !rest.is_empty() || again != signed || !in_range {
             return Err(Refusal::Malformed);
         }
-        let address = Address::from_str(body.address).map_err(|_| Refusal::Malformed)?;
+        Address::from_str(body.address).map_err(|_| Refusal::Malformed)?;
         let scale = metric::scale(body.codes).ok_or(Refusal::Malformed)?;
         let key = PublicKey::from_bytes(&body.key).map_err(|_| Refusal::Signature)?;
         let author = key.author();
@@ -262,22 +315,24 @@ impl Contact {
         if !key.verifies_statement(LABEL, network, signed, signature) {
             return Err(Refusal::Signature);
         }
-        let order = Order { incarnation: body.incarnation, sequence: body.sequence };
         // The credential's length takes one byte more from 128 bytes on.
         let after = body.credential.len() + if body.credential.len() < 128 { 1 } else { 2 };
         let codes_at = signed.len().saturating_sub(after + body.codes.len());
-        Ok(Self {
+        // The codes' length too.
+        let before = if body.codes.len() < 128 { 1 } else { 2 } + body.space.len() + body.address.len();
+        let address_at = codes_at.saturating_sub(before);
+        let parts = Parts {
             author,
-            order,
-            address,
+            order: Order { incarnation: body.incarnation, sequence: body.sequence },
             scale,
-            codes_at: u16::try_from(codes_at).map_err(|_| Refusal::Malformed)?,
-            dims: u16::try_from(body.codes.len()).map_err(|_| Refusal::Malformed)?,
+            admitted,
+            dims: body.codes.len(),
+            address: address_at..address_at + body.address.len(),
+            codes_at,
             form: Form::Signed,
-            organisation: admitted.organisation,
-            expires: admitted.expires.map_or(u32::MAX, in_seconds),
-            data: bytes.into(),
-        })
+            data: &[bytes],
+        };
+        parts.join().ok_or(Refusal::Malformed)
     }
 
     /// The space that a descriptor says it is in and its number of dimensions, nothing checked: to refuse those of another one before
@@ -300,54 +355,79 @@ impl Contact {
     /// cosine then errs by some thousandths.
     #[must_use]
     pub fn without_proof(&self) -> Self {
+        if self.form() != Form::Signed {
+            return self.clone();
+        }
         let codes = self.codes();
         let packed = metric::pack(&codes).and_then(|packed| {
             let scale = metric::scale(&metric::unpack(&packed, codes.len()))?;
-            Some((Form::Packed, scale, packed))
+            Some((Form::Packed, scale, packed.into()))
         });
-        let (form, scale, data) = packed.unwrap_or_else(|| (Form::Codes, self.scale, codes.to_vec()));
-        Self {
-            author: self.author,
-            order: self.order,
-            address: self.address.clone(),
+        let (form, scale, codes) = packed.unwrap_or((Form::Codes, self.scale(), codes));
+        let address = self.address_bytes();
+        let parts = Parts {
+            author: self.author(),
+            order: self.order(),
             scale,
-            codes_at: 0,
-            dims: self.dims,
+            admitted: Admitted { organisation: self.organisation(), expires: self.expires() },
+            dims: self.dims(),
+            address: 0..address.len(),
+            codes_at: address.len(),
             form,
-            organisation: self.organisation,
-            expires: self.expires,
-            data: data.into(),
-        }
+            data: &[address, &codes],
+        };
+        parts.join().unwrap_or_else(|| self.clone())
     }
 
     /// Its pseudonym.
     #[must_use]
-    pub const fn author(&self) -> AuthorId {
-        self.author
+    pub fn author(&self) -> AuthorId {
+        AuthorId::from_bytes(self.array(place::AUTHOR.start))
     }
 
     /// Where it is.
     #[must_use]
-    pub const fn address(&self) -> &Address {
-        &self.address
+    pub fn address(&self) -> &str {
+        // It was text when it was verified.
+        std::str::from_utf8(self.address_bytes()).unwrap_or_default()
+    }
+
+    /// Where it is, to send to.
+    #[must_use]
+    pub fn to_address(&self) -> Address {
+        Address::verified(self.address())
+    }
+
+    fn address_bytes(&self) -> &[u8] {
+        let from = usize::from(self.short(place::ADDRESS_AT));
+        let [len] = self.array(place::ADDRESS_LEN);
+        self.0.get(from..from + usize::from(len)).unwrap_or_default()
     }
 
     /// Which of its descriptors this is.
     #[must_use]
-    pub const fn order(&self) -> Order {
-        self.order
+    pub fn order(&self) -> Order {
+        let number = |at| u32::from_le_bytes(self.array(at));
+        Order { incarnation: number(place::INCARNATION), sequence: number(place::SEQUENCE) }
     }
 
     /// On whose behalf it takes part, as the [`Admission`] said when its descriptor was verified.
     #[must_use]
-    pub const fn organisation(&self) -> Option<Organisation> {
-        self.organisation
+    pub fn organisation(&self) -> Option<Organisation> {
+        let (_, last) = self.0.split_last_chunk()?;
+        (self.organisation_bytes() > 0).then(|| Organisation::from_bytes(*last))
+    }
+
+    fn organisation_bytes(&self) -> usize {
+        let [form] = self.array(place::FORM);
+        if form & place::HAS_ORGANISATION == 0 { 0 } else { size_of::<Organisation>() }
     }
 
     /// The last second for which the [`Admission`] admitted it; none when it has no end, or one after the year 2105.
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
-        (self.expires != u32::MAX).then(|| Timestamp::from_unix_seconds(self.expires.into()))
+        let expires = u32::from_le_bytes(self.array(place::EXPIRES));
+        (expires != u32::MAX).then(|| Timestamp::from_unix_seconds(expires.into()))
     }
 
     /// Whether its admission was over [`SKEW_SECONDS`] before this time.
@@ -359,7 +439,8 @@ impl Contact {
     /// Its descriptor as it was signed, while it is kept.
     #[must_use]
     pub fn proof(&self) -> Option<&[u8]> {
-        (self.form == Form::Signed).then_some(&self.data)
+        let end = self.0.len().saturating_sub(self.organisation_bytes());
+        self.0.get(place::END..end).filter(|_| self.form() == Form::Signed)
     }
 
     /// The codes of its fingerprint, in two's complement.
@@ -367,20 +448,47 @@ impl Contact {
     pub fn codes(&self) -> Cow<'_, [u8]> {
         match self.plain_codes() {
             Some(codes) => codes.into(),
-            None => metric::unpack(&self.data, self.dims.into()).into(),
+            None => metric::unpack(self.stored_codes(), self.dims()).into(),
         }
     }
 
     /// Of how many dimensions its fingerprint is.
     #[must_use]
     pub fn dims(&self) -> usize {
-        self.dims.into()
+        self.short(place::DIMS).into()
+    }
+
+    fn form(&self) -> Form {
+        let [form] = self.array(place::FORM);
+        match form & !place::HAS_ORGANISATION {
+            form if form == Form::Signed as u8 => Form::Signed,
+            form if form == Form::Codes as u8 => Form::Codes,
+            _ => Form::Packed,
+        }
+    }
+
+    fn scale(&self) -> metric::Scale {
+        metric::Scale::from_le_bytes(self.array(place::SCALE))
+    }
+
+    /// As they lie here, packed or not.
+    fn stored_codes(&self) -> &[u8] {
+        let from = usize::from(self.short(place::CODES_AT));
+        let len = if self.form() == Form::Packed { metric::packed_len(self.dims()) } else { self.dims() };
+        self.0.get(from..from + len).unwrap_or_default()
     }
 
     fn plain_codes(&self) -> Option<&[u8]> {
-        let from = usize::from(self.codes_at);
-        let plain = self.data.get(from..from + usize::from(self.dims)).unwrap_or_default();
-        (self.form != Form::Packed).then_some(plain)
+        (self.form() != Form::Packed).then(|| self.stored_codes())
+    }
+
+    fn short(&self, at: usize) -> u16 {
+        u16::from_le_bytes(self.array(at))
+    }
+
+    /// Some bytes of the head, which is always there.
+    fn array<const N: usize>(&self, at: usize) -> [u8; N] {
+        self.0.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
     }
 
     /// Its fingerprint, unless that is packed.
@@ -389,29 +497,27 @@ impl Contact {
     }
 
     /// Its fingerprint, of these codes of it.
-    pub(super) const fn direction_of<'a>(&self, codes: &'a [u8]) -> Direction<'a> {
-        Direction { codes, scale: self.scale }
+    pub(super) fn direction_of<'a>(&self, codes: &'a [u8]) -> Direction<'a> {
+        Direction { codes, scale: self.scale() }
     }
 
     /// How similar it is.
     pub(super) fn cosine(&self, target: Direction<'_>) -> f32 {
-        match self.plain_codes() {
-            Some(codes) => target.cosine(self.direction_of(codes)),
-            None => target.cosine_of_packed(&self.data, self.scale),
+        match self.direction() {
+            Some(direction) => target.cosine(direction),
+            None => target.cosine_of_packed(self.stored_codes(), self.scale()),
         }
     }
 
-    /// How many bytes of memory it takes, with its proof or without, the counts and lengths of pointers included.
+    /// How many bytes of memory it takes, with its proof or without, the counts of the pointer included. A simulator may share what a node would not.
     pub(super) fn bytes(&self, with_proof: bool) -> usize {
         let counts = 2 * size_of::<usize>();
-        let data = if with_proof || self.form != Form::Signed {
-            self.data.len()
-        } else if metric::is_packable(&self.codes()) {
-            metric::packed_len(self.dims())
-        } else {
-            self.dims()
-        };
-        counts + size_of::<Self>() + counts + self.address.as_str().len() + data
+        if with_proof || self.form() != Form::Signed {
+            return counts + self.0.len();
+        }
+        let codes =
+            if metric::is_packable(&self.codes()) { metric::packed_len(self.dims()) } else { self.dims() };
+        counts + place::END + self.address_bytes().len() + codes + self.organisation_bytes()
     }
 }
 
@@ -422,9 +528,9 @@ fn in_seconds(time: Timestamp) -> u32 {
 impl fmt::Debug for Contact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Contact")
-            .field("author", &self.author)
-            .field("address", &self.address)
-            .field("order", &self.order)
+            .field("author", &self.author())
+            .field("address", &self.address())
+            .field("order", &self.order())
             .finish_non_exhaustive()
     }
 }
@@ -458,7 +564,7 @@ mod tests {
                 "the claim is what is signed"
             );
             let contact = Contact::verify(&bytes, network(), &Open).unwrap();
-            assert_eq!((contact.author(), contact.address().as_str()), (identity.author(), "a:1"));
+            assert_eq!((contact.author(), contact.address()), (identity.author(), "a:1"));
             assert_eq!(*contact.codes(), [3, 252, 0]);
             assert_eq!(contact.proof(), Some(&bytes[..]));
             let bare = contact.without_proof();

@@ -1,7 +1,6 @@
 //! What goes into an overlay and comes out of it.
 
 use std::fmt;
-use std::sync::Arc;
 
 use super::Contact;
 use crate::Address;
@@ -41,7 +40,7 @@ pub enum Event {
         /// Which.
         id: LookupId,
         /// Members of the network, each known from its own verified descriptor, in no order; as many as were wanted, or fewer.
-        members: Vec<Arc<Contact>>,
+        members: Vec<Contact>,
         /// How many requests it took, repetitions left out.
         requests: u32,
     },
@@ -63,9 +62,9 @@ pub enum Event {
 #[derive(Debug, Default)]
 pub struct Found {
     /// The most similar nodes, the most similar first, each known from its own verified descriptor.
-    pub nearest: Vec<(f32, Arc<Contact>)>,
+    pub nearest: Vec<(f32, Contact)>,
     /// Those who have the packet of the look-up: all that were asked on the way, or the nearest only.
-    pub reached: Vec<Arc<Contact>>,
+    pub reached: Vec<Contact>,
     /// How many requests it took, repetitions left out.
     pub requests: u32,
     /// How many round trips.

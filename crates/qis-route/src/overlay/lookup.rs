@@ -1,7 +1,6 @@
 //! One search for the most similar nodes, by the node that wants them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use qis_packet::AuthorId;
 
@@ -41,7 +40,7 @@ pub(super) struct Entry {
     pub(super) address: Address,
     /// By its own descriptor once it has answered; before, in somebody's word.
     pub(super) score: f32,
-    pub(super) contact: Option<Arc<Contact>>,
+    pub(super) contact: Option<Contact>,
     /// Places in `path` of those who told of it; kept by look-ups for oneself only.
     pub(super) tellers: Vec<u16>,
     state: State,
@@ -84,7 +83,7 @@ pub(super) struct Lookup {
     pool: Vec<Entry>,
     seen: BTreeSet<AuthorId>,
     /// All that have answered, in that order.
-    pub(super) path: Vec<Arc<Contact>>,
+    pub(super) path: Vec<Contact>,
     /// Requests that are not settled; the next step is taken when there are none.
     pub(super) waiting: usize,
     pub(super) requests: u32,
@@ -134,14 +133,14 @@ impl Lookup {
     }
 
     /// Adds a contact of this node's.
-    pub(super) fn start_from(&mut self, contact: &Arc<Contact>) {
+    pub(super) fn start_from(&mut self, contact: &Contact) {
         if self.seen.insert(contact.author()) {
             let score = contact.cosine(self.target());
-            self.push(contact.author(), contact.address().clone(), score, Some(Arc::clone(contact)));
+            self.push(contact.author(), contact.to_address(), score, Some(contact.clone()));
         }
     }
 
-    fn push(&mut self, author: AuthorId, address: Address, score: f32, contact: Option<Arc<Contact>>) {
+    fn push(&mut self, author: AuthorId, address: Address, score: f32, contact: Option<Contact>) {
         self.pool.push(Entry {
             author,
             address,
@@ -170,7 +169,7 @@ impl Lookup {
     }
 
     /// Takes in an answer's own descriptor. What was asked as somebody else has failed. Returns its place in the path.
-    pub(super) fn answered(&mut self, asked: Option<AuthorId>, contact: &Arc<Contact>) -> Option<u16> {
+    pub(super) fn answered(&mut self, asked: Option<AuthorId>, contact: &Contact) -> Option<u16> {
         let author = contact.author();
         if let Some(asked) = asked
             && asked != author
@@ -182,9 +181,9 @@ impl Lookup {
         if let Some(entry) = self.pool.iter_mut().find(|entry| entry.author == author) {
             entry.state = State::Answered;
             entry.score = score;
-            entry.contact = Some(Arc::clone(contact));
+            entry.contact = Some(contact.clone());
         } else if self.seen.insert(author) {
-            self.push(author, contact.address().clone(), score, Some(Arc::clone(contact)));
+            self.push(author, contact.to_address(), score, Some(contact.clone()));
             if let Some(entry) = self.pool.last_mut() {
                 entry.state = State::Answered;
             }
@@ -192,7 +191,7 @@ impl Lookup {
             // It was left out, or was too far away to be remembered.
             return None;
         }
-        self.path.push(Arc::clone(contact));
+        self.path.push(contact.clone());
         place
     }
 

@@ -28,7 +28,7 @@ pub struct Overlay {
     pub(super) config: OverlayConfig,
     pub(super) registry: Arc<dyn Registry>,
     pub(super) space: SpaceId,
-    pub(super) me: Arc<Contact>,
+    pub(super) me: Contact,
     pub(super) tables: Tables,
     pub(super) lookups: Vec<Lookup>,
     pub(super) samplings: Vec<Sampling>,
@@ -312,7 +312,7 @@ impl Overlay {
 
     /// This node as the others know it.
     #[must_use]
-    pub const fn me(&self) -> &Arc<Contact> {
+    pub const fn me(&self) -> &Contact {
         &self.me
     }
 

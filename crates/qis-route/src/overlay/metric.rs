@@ -7,6 +7,17 @@ pub(super) struct Scale(f32);
 // Never NaN: see `scale`.
 impl Eq for Scale {}
 
+impl Scale {
+    pub(super) const fn to_le_bytes(self) -> [u8; 4] {
+        self.0.to_le_bytes()
+    }
+
+    /// Of bytes that came from [`to_le_bytes`](Self::to_le_bytes).
+    pub(super) const fn from_le_bytes(bytes: [u8; 4]) -> Self {
+        Self(f32::from_le_bytes(bytes))
+    }
+}
+
 /// A fingerprint, borrowed: codes in two's complement, and their scale.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Direction<'a> {

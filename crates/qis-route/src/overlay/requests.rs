@@ -1,6 +1,5 @@
 //! What this node asks of others.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use qis_packet::AuthorId;
@@ -324,7 +323,7 @@ impl Overlay {
     }
 
     pub(super) fn find(&mut self, now: Duration, id: LookupId, asked: Option<AuthorId>, to: Address) -> bool {
-        let me = Arc::clone(&self.me);
+        let me = self.me.clone();
         let Some(lookup) = self.lookup_mut(id) else { return false };
         let limit = lookup.options.limit;
         let (codes, packet);
@@ -387,7 +386,7 @@ impl Overlay {
             Purpose::Host { packet, exactly } => {
                 let k = usize::from(lookup.options.k);
                 let wall = self.wall;
-                let known: Vec<(f32, Arc<Contact>)> = lookup
+                let known: Vec<(f32, Contact)> = lookup
                     .found()
                     .filter_map(|entry| Some((entry.score, entry.contact.clone()?)))
                     .filter(|(_, contact)| !contact.is_expired(wall))
@@ -396,8 +395,8 @@ impl Overlay {
                     Vec::new()
                 } else if *exactly {
                     let committed =
-                        |(_, contact): &&(f32, Arc<Contact>)| lookup.committed.contains(&contact.author());
-                    known.iter().filter(committed).map(|(_, contact)| Arc::clone(contact)).collect()
+                        |(_, contact): &&(f32, Contact)| lookup.committed.contains(&contact.author());
+                    known.iter().filter(committed).map(|(_, contact)| contact.clone()).collect()
                 } else {
                     lookup.path.clone()
                 };

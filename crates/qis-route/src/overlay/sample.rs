@@ -1,6 +1,5 @@
 //! Members from anywhere in the network.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use qis_packet::AuthorId;
@@ -20,7 +19,7 @@ pub(super) struct Sampling {
     pub(super) id: LookupId,
     k: usize,
     /// Those of whom descriptors came, each once.
-    members: Vec<Arc<Contact>>,
+    members: Vec<Contact>,
     asked: bool,
     waiting: usize,
     requests: u32,
@@ -61,12 +60,12 @@ impl Overlay {
 
     fn ask_for_members(&mut self, now: Duration, id: LookupId) {
         let most = usize::from(self.config.random);
-        let mut partners: Vec<Arc<Contact>> = Vec::new();
+        let mut partners: Vec<Contact> = Vec::new();
         // Where few are random, as in a small network, the nearest and the others know members too.
         for entry in self.tables.random().iter().chain(self.tables.near()).chain(self.tables.diverse()) {
             let author = entry.contact.author();
             if partners.len() < most && partners.iter().all(|one| one.author() != author) {
-                partners.push(Arc::clone(&entry.contact));
+                partners.push(entry.contact.clone());
             }
         }
         let mut sent = 0;
@@ -113,10 +112,10 @@ impl Overlay {
         let Sampling { k, members, requests, .. } = self.samplings.swap_remove(at);
         let mut drawn = self.draw(members, k);
         if drawn.len() < k {
-            let unknown = |contact: &&Arc<Contact>| drawn.iter().all(|one| one.author() != contact.author());
-            let mut others: Vec<Arc<Contact>> =
+            let unknown = |contact: &&Contact| drawn.iter().all(|one| one.author() != contact.author());
+            let mut others: Vec<Contact> =
                 self.tables.iter().map(|entry| &entry.contact).filter(unknown).cloned().collect();
-            others.sort_by_key(|contact| contact.author());
+            others.sort_by_key(Contact::author);
             others.dedup_by_key(|contact| contact.author());
             let missing = k - drawn.len();
             drawn.extend(self.draw(others, missing));
@@ -125,7 +124,7 @@ impl Overlay {
     }
 
     /// So many of these, by chance.
-    fn draw(&mut self, mut from: Vec<Arc<Contact>>, k: usize) -> Vec<Arc<Contact>> {
+    fn draw(&mut self, mut from: Vec<Contact>, k: usize) -> Vec<Contact> {
         let k = k.min(from.len());
         for at in 0..k {
             let other = at + self.random_below(from.len() - at);

@@ -1,7 +1,5 @@
 //! The contacts of a node.
 
-use std::sync::Arc;
-
 use qis_packet::AuthorId;
 
 use super::descriptor::{Contact, Registry};
@@ -16,7 +14,7 @@ const NEAREST_CANDIDATES: usize = 72;
 const FARTHER_CANDIDATES: usize = 40;
 
 /// A table is pruned when it has a part more than its target, one in so many: the fewer, the less work and the fewer contacts.
-const OVERFLOW: usize = 10;
+const OVERFLOW: usize = 20;
 
 /// A contact and its similarity to this node, computed from its own descriptor.
 #[derive(Clone, Debug)]
@@ -24,11 +22,11 @@ pub(super) struct Scored {
     pub(super) score: f32,
     /// Whether pruning kept it as one that no other such contact covers, so that these need not be compared again.
     settled: bool,
-    pub(super) contact: Arc<Contact>,
+    pub(super) contact: Contact,
 }
 
 impl Scored {
-    pub(super) const fn new(score: f32, contact: Arc<Contact>) -> Self {
+    pub(super) const fn new(score: f32, contact: Contact) -> Self {
         Self { score, settled: false, contact }
     }
 }
@@ -112,14 +110,14 @@ impl Tables {
         self.near.iter().chain(&self.diverse).chain(&self.random)
     }
 
-    pub(super) fn get(&self, author: AuthorId) -> Option<&Arc<Contact>> {
+    pub(super) fn get(&self, author: AuthorId) -> Option<&Contact> {
         self.iter().map(|entry| &entry.contact).find(|contact| contact.author() == author)
     }
 
     /// Its descriptor, where that is kept.
     pub(super) fn proof(&self, author: AuthorId) -> Option<&[u8]> {
         let proven = self.near.iter().chain(&self.random);
-        proven.map(|entry| &*entry.contact).find(|contact| contact.author() == author)?.proof()
+        proven.map(|entry| &entry.contact).find(|contact| contact.author() == author)?.proof()
     }
 
     /// Whether it is kept as more than a random one.
@@ -223,8 +221,8 @@ impl Tables {
     }
 
     /// The known contacts most similar to a fingerprint, the most similar first, no author twice.
-    pub(super) fn best(&self, target: Direction<'_>, limit: usize) -> Vec<(f32, &Arc<Contact>)> {
-        let mut scored: Vec<(f32, &Arc<Contact>)> =
+    pub(super) fn best(&self, target: Direction<'_>, limit: usize) -> Vec<(f32, &Contact)> {
+        let mut scored: Vec<(f32, &Contact)> =
             self.iter().map(|entry| (entry.contact.cosine(target), &entry.contact)).collect();
         // An author is at most twice here.
         let enough = limit.saturating_mul(2);
@@ -349,7 +347,7 @@ fn prune<'a>(
     kept.into_iter().map(|candidate| candidate.author).collect()
 }
 
-fn closer(a: &(f32, &Arc<Contact>), b: &(f32, &Arc<Contact>)) -> std::cmp::Ordering {
+fn closer(a: &(f32, &Contact), b: &(f32, &Contact)) -> std::cmp::Ordering {
     b.0.total_cmp(&a.0).then_with(|| a.1.author().cmp(&b.1.author()))
 }
 
@@ -364,12 +362,13 @@ mod tests {
     use proptest::prelude::*;
     use qis_fingerprint::{Fingerprint, SpaceId};
     use qis_packet::{Identity, NetworkId, Order};
+    use std::sync::Arc;
 
     fn verifier() -> Verifier {
         Verifier { network: NetworkId::new("test"), admission: Arc::new(Open) }
     }
 
-    fn contact(seed: u8, codes: &[i8], address: usize, sequence: u32) -> Arc<Contact> {
+    fn contact(seed: u8, codes: &[i8], address: usize, sequence: u32) -> Contact {
         let statement = Statement {
             address: "a".repeat(address).parse().unwrap(),
             fingerprint: Fingerprint::from_codes(SpaceId::new("t", 2), codes.to_vec()).unwrap(),

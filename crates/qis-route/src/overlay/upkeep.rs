@@ -1,7 +1,6 @@
 //! Joining, and keeping the contacts good.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Duration;
 
 use qis_packet::AuthorId;
@@ -71,7 +70,7 @@ impl Overlay {
     /// Whether it knows nobody although it was told where to join: nobody there has answered.
     #[must_use]
     pub fn is_cut_off(&self) -> bool {
-        let mut others = self.upkeep.bootstrap.iter().filter(|address| *address != self.me.address());
+        let mut others = self.upkeep.bootstrap.iter().filter(|address| address.as_str() != self.me.address());
         self.tables.len() == 0 && others.next().is_some()
     }
 
@@ -126,7 +125,7 @@ impl Overlay {
         let partner = (kind_of_table.len(), near);
         let at = self.random_below(partner.0);
         let table = if near { self.tables.near() } else { self.tables.random() };
-        if let Some(partner) = table.get(at).map(|entry| Arc::clone(&entry.contact)) {
+        if let Some(partner) = table.get(at).map(|entry| entry.contact.clone()) {
             self.gossip_with(now, &partner, GossipKind::Near);
         }
         self.renew_random(now);
@@ -144,7 +143,7 @@ impl Overlay {
         let len = self.tables.random().len();
         let at = self.random_below(len);
         let random = self.tables.random().get(at).or_else(|| self.tables.near().first());
-        if let Some(partner) = random.map(|entry| Arc::clone(&entry.contact)) {
+        if let Some(partner) = random.map(|entry| entry.contact.clone()) {
             self.gossip_with(now, &partner, GossipKind::Random);
         }
     }
@@ -152,13 +151,13 @@ impl Overlay {
     /// Asks one of the contacts that are never gossiped with whether it is there.
     fn ping_one(&mut self, now: Duration) {
         let at = self.random_below(self.tables.diverse().len());
-        if let Some(contact) = self.tables.diverse().get(at).map(|entry| Arc::clone(&entry.contact)) {
+        if let Some(contact) = self.tables.diverse().get(at).map(|entry| entry.contact.clone()) {
             let task = Task::Ping { asked: contact.author() };
-            self.request(now, contact.address().clone(), task, |nonce| Message::Ping { nonce });
+            self.request(now, contact.to_address(), task, |nonce| Message::Ping { nonce });
         }
     }
 
-    fn gossip_with(&mut self, now: Duration, partner: &Arc<Contact>, kind: GossipKind) {
+    fn gossip_with(&mut self, now: Duration, partner: &Contact, kind: GossipKind) {
         let task = Task::Gossip { kind, asked: partner.author() };
         self.exchange_with(now, partner, kind, task);
     }
@@ -167,7 +166,7 @@ impl Overlay {
     pub(super) fn exchange_with(
         &mut self,
         now: Duration,
-        partner: &Arc<Contact>,
+        partner: &Contact,
         kind: GossipKind,
         task: Task,
     ) -> bool {
@@ -179,7 +178,7 @@ impl Overlay {
             GossipKind::Random => self.random_gossip(partner.author()),
         };
         let gossip = |nonce| Message::Gossip { nonce, kind, descriptors: borrow(&own) };
-        self.request(now, partner.address().clone(), task, gossip)
+        self.request(now, partner.to_address(), task, gossip)
     }
 
     /// Begins to look for itself, unless it does so already; from its contacts, and from members at these addresses.
@@ -193,7 +192,7 @@ impl Overlay {
             self.set_lookup(now);
         }
         let id = LookupId(self.count());
-        let me = Arc::clone(&self.me);
+        let me = self.me.clone();
         let options = self.config.own_lookup;
         let Some(own) = me.direction() else { return };
         let mut lookup = Lookup::new(id, Purpose::Own, options, own);
@@ -203,7 +202,7 @@ impl Overlay {
         }
         self.lookups.push(lookup);
         let alone = self.tables.len() == 0;
-        for address in bootstrap.iter().filter(|address| *address != me.address()) {
+        for address in bootstrap.iter().filter(|address| address.as_str() != me.address()) {
             let asked = self.find(now, id, None, address.clone());
             self.upkeep.joining |= asked && alone;
         }
@@ -243,15 +242,13 @@ impl Overlay {
             });
             questions.push((teller, ids));
         }
-        let contact = |(teller, ids): (u16, Vec<AuthorId>)| {
-            Some((Arc::clone(lookup.path.get(usize::from(teller))?), ids))
-        };
-        let questions: Vec<(Arc<Contact>, Vec<AuthorId>)> =
-            questions.into_iter().filter_map(contact).collect();
+        let contact =
+            |(teller, ids): (u16, Vec<AuthorId>)| Some((lookup.path.get(usize::from(teller))?.clone(), ids));
+        let questions: Vec<(Contact, Vec<AuthorId>)> = questions.into_iter().filter_map(contact).collect();
         for (contact, ids) in questions {
             let task = Task::Get { lookup: id, asked: contact.author() };
             let get = |nonce| Message::Get { nonce, ids };
-            self.wait_for(now, id, &contact.address().clone(), task, get);
+            self.wait_for(now, id, &contact.to_address(), task, get);
         }
     }
 
@@ -273,7 +270,7 @@ impl Overlay {
 
     /// Chooses contacts among all that is known, and asks them to keep this node as well.
     pub(super) fn choose_links(&mut self, now: Duration, id: LookupId) {
-        let me = Arc::clone(&self.me);
+        let me = self.me.clone();
         let Some(lookup) = self.lookups.iter_mut().find(|lookup| lookup.id == id) else { return };
         lookup.phase = Phase::Linking;
         let Some(own) = me.direction() else { return };
@@ -301,7 +298,7 @@ impl Overlay {
         let near = self.tables.near().iter().map(|entry| &entry.contact);
         let near = near.filter(|contact| !lookup.path.iter().any(|asked| asked.author() == contact.author()));
         let mut links: Vec<(LinkKind, AuthorId, Address)> =
-            near.map(|contact| (LinkKind::Near, contact.author(), contact.address().clone())).collect();
+            near.map(|contact| (LinkKind::Near, contact.author(), contact.to_address())).collect();
         for author in chosen {
             if self.tables.links(author) {
                 continue;
@@ -310,7 +307,7 @@ impl Overlay {
                 .known()
                 .find(|entry| entry.author == author)
                 .map(|entry| entry.address.clone())
-                .or_else(|| self.tables.get(author).map(|contact| contact.address().clone()));
+                .or_else(|| self.tables.get(author).map(Contact::to_address));
             links.extend(address.map(|address| (LinkKind::Diverse, author, address)));
         }
         for (kind, asked, to) in links {
