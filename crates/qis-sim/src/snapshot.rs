@@ -4,7 +4,7 @@
 //! others; but it reads their contacts where they lie, by exact scores. So it stands in for joins where there are too many of them to
 //! simulate, and not for the measure of what they cost.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use qis_route::overlay::OverlayConfig;
 
@@ -16,20 +16,33 @@ pub(crate) const MOST_AT_ONCE: usize = 4096;
 /// So many members a node joins by.
 pub(crate) const BOOTSTRAP: usize = 3;
 
+/// Pruning starts from so many of the nearest contacts at most.
+const COVER: usize = 8;
+
 /// Nodes that a look-up remembers at most.
 const POOL: usize = 512;
 
-/// A node, its similarity, and whether it was found to be covered by none of those like it.
+/// A node, and its similarity.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Link {
     score: f32,
     pub(crate) id: u32,
-    settled: bool,
+    verdict: Verdict,
+}
+
+/// What the last pruning found about it; what was compared then need not be compared again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Unknown,
+    /// None of those that were kept covers it.
+    Uncovered,
+    /// This node covers it.
+    CoveredBy(u32),
 }
 
 impl Link {
     const fn new(score: f32, id: u32) -> Self {
-        Self { score, id, settled: false }
+        Self { score, id, verdict: Verdict::Unknown }
     }
 }
 
@@ -40,6 +53,39 @@ pub(crate) struct Contacts {
     pub(crate) near: Vec<Link>,
     pub(crate) diverse: Vec<Link>,
     pub(crate) random: Vec<u32>,
+    /// Some of those that were near at the last pruning.
+    cover: Cover,
+}
+
+type Cover = [Option<u32>; COVER];
+
+/// What a thread remembers of the nodes that one look-up has met.
+struct Memory {
+    /// The look-up by which the score was computed, and that by which the node was told of.
+    scored: Vec<u32>,
+    told: Vec<u32>,
+    scores: Vec<f32>,
+    lookup: u32,
+}
+
+impl Memory {
+    fn new(nodes: usize) -> Self {
+        Self { scored: vec![0; nodes], told: vec![0; nodes], scores: vec![0.0; nodes], lookup: 0 }
+    }
+
+    fn score(&mut self, id: u32, compute: impl FnOnce() -> f32) -> f32 {
+        let at = id as usize;
+        if self.scored[at] != self.lookup {
+            self.scored[at] = self.lookup;
+            self.scores[at] = compute();
+        }
+        self.scores[at]
+    }
+
+    /// Whether this is the first one to tell of it.
+    fn tell(&mut self, id: u32) -> bool {
+        std::mem::replace(&mut self.told[id as usize], self.lookup) != self.lookup
+    }
 }
 
 /// Those a node hears from, in order, and whether they asked it to find them others, or to keep them as one that leads elsewhere.
@@ -110,7 +156,10 @@ impl Snapshot<'_> {
                 .chunks(part)
                 .map(|ids| {
                     let ids = ids.to_vec();
-                    scope.spawn(move || ids.into_iter().map(|id| this.plan(id, first)).collect::<Vec<_>>())
+                    scope.spawn(move || {
+                        let mut memory = Memory::new(this.rows.len());
+                        ids.into_iter().map(|id| this.plan(id, first, &mut memory)).collect::<Vec<_>>()
+                    })
                 })
                 .collect();
             handles.into_iter().flat_map(|handle| handle.join().unwrap_or_default()).collect()
@@ -121,13 +170,17 @@ impl Snapshot<'_> {
             for asked in &plan.asked {
                 heard.entry(asked.id).or_default().push((Link::new(asked.score, id), true));
             }
-            for chosen in &plan.chosen {
+            // Those it knows already are not asked.
+            let own = &self.contacts[id as usize];
+            let is_known =
+                |link: &&Link| own.near.iter().chain(&own.diverse).any(|known| known.id == link.id);
+            for chosen in plan.chosen.iter().filter(|link| !is_known(link)) {
                 heard.entry(chosen.id).or_default().push((Link::new(chosen.score, id), false));
             }
             // Whom it asked answers, and whom it chose agrees.
             let own = heard.entry(id).or_default();
             own.extend(plan.asked.into_iter().map(|link| (link, true)));
-            own.extend(plan.chosen.into_iter().map(|link| (link, false)));
+            own.extend(plan.chosen.into_iter().map(|link| (Link::new(link.score, link.id), false)));
             self.contacts[id as usize].random = plan.random;
         }
         self.tell(heard);
@@ -191,31 +244,50 @@ impl Snapshot<'_> {
         let target = usize::from(self.config.diverse);
         if contacts.diverse.len() > target + target / 20 {
             let all = std::mem::take(&mut contacts.diverse);
-            contacts.diverse = self.prune(all, &contacts.near, target, false);
+            let cover = cover(&contacts.near);
+            contacts.diverse = self.prune(all, cover, contacts.cover, target, false);
+            contacts.cover = cover;
         }
         debug_assert!(contacts.diverse.iter().all(|known| known.id != id));
     }
 
-    /// Keeps the nearest in each direction, then the nearest of the others, or the farthest.
-    fn prune(&self, mut all: Vec<Link>, near: &[Link], target: usize, farthest: bool) -> Vec<Link> {
+    /// Keeps the nearest in each direction, then the nearest of the others, or the farthest. `before` was the cover of the last time.
+    fn prune(
+        &self,
+        mut all: Vec<Link>,
+        cover: Cover,
+        before: Cover,
+        target: usize,
+        farthest: bool,
+    ) -> Vec<Link> {
         all.sort_unstable_by(closer);
-        let step = (near.len() / 5).max(1);
-        let cover: Vec<u32> = near.iter().step_by(step).map(|known| known.id).collect();
+        let news: Vec<u32> = cover.into_iter().filter(|by| !before.contains(by)).flatten().collect();
         let (mut kept, mut left): (Vec<Link>, Vec<Link>) = (Vec::with_capacity(target), Vec::new());
-        for link in all {
+        // Those that were kept last time too do not cover each other.
+        let mut kept_anew: Vec<u32> = Vec::new();
+        for mut link in all {
             let own = 2.0 - 2.0 * link.score;
-            let covers = |by: u32| self.config.prune * (2.0 - 2.0 * self.similarity(by, link.id)) <= own;
-            // Two that were kept before do not cover each other.
-            let mut others = kept.iter().rev().filter(|by| !(by.settled && link.settled));
-            let covered = others.any(|by| covers(by.id)) || cover.iter().any(|&by| covers(by));
-            if kept.len() < target && !covered {
+            let covers = |by: &u32| self.config.prune * (2.0 - 2.0 * self.similarity(*by, link.id)) <= own;
+            let mut kept_ids = kept.iter().rev().map(|by: &Link| by.id);
+            let by = match link.verdict {
+                Verdict::CoveredBy(by) if cover.contains(&Some(by)) || kept_ids.any(|kept| kept == by) => {
+                    Some(by)
+                }
+                Verdict::Uncovered => kept_anew.iter().rev().chain(&news).copied().find(covers),
+                _ => kept.iter().rev().map(|by| by.id).chain(cover.into_iter().flatten()).find(covers),
+            };
+            if kept.len() < target && by.is_none() {
+                if link.verdict != Verdict::Uncovered {
+                    kept_anew.push(link.id);
+                }
                 kept.push(link);
             } else {
-                left.push(Link { settled: false, ..link });
+                link.verdict = by.map_or(Verdict::Unknown, Verdict::CoveredBy);
+                left.push(link);
             }
         }
         for link in &mut kept {
-            link.settled = true;
+            link.verdict = Verdict::Uncovered;
         }
         let room = target - kept.len();
         if farthest {
@@ -227,7 +299,7 @@ impl Snapshot<'_> {
     }
 
     /// Looks for itself among the first `members` nodes, as a look-up does.
-    fn plan(&self, id: u32, members: usize) -> Plan {
+    fn plan(&self, id: u32, members: usize, memory: &mut Memory) -> Plan {
         let mut rng = Rng::new(self.seed ^ 0x5eed ^ u64::from(id) << 24);
         let own = &self.contacts[id as usize];
         let mut random = own.random.clone();
@@ -239,16 +311,17 @@ impl Snapshot<'_> {
             }
         }
         let options = self.config.own_lookup;
-        // Looked up, never iterated.
-        let mut scores: HashMap<u32, f32> = HashMap::new();
+        memory.lookup += 1;
         let known = own.near.iter().chain(&own.diverse).map(|link| link.id);
         let start: Vec<u32> = known.chain(random.iter().take(BOOTSTRAP).copied()).collect();
-        let mut told: HashSet<u32> = start.iter().copied().chain([id]).collect();
-        let mut score = |other: u32| *scores.entry(other).or_insert_with(|| self.similarity(id, other));
+        for known in start.iter().chain([&id]) {
+            memory.tell(*known);
+        }
+        let score = |memory: &mut Memory, other: u32| memory.score(other, || self.similarity(id, other));
         // Similarity, node, whether it was asked; the most similar first.
         let mut pool: Vec<(f32, u32, bool)> = Vec::new();
         let mut asked: Vec<Link> = Vec::new();
-        pool.extend(start.into_iter().map(|start| (score(start), start, false)));
+        pool.extend(start.into_iter().map(|start| (score(memory, start), start, false)));
         let mut arrived = false;
         for round in 0..options.rounds {
             pool.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -267,14 +340,15 @@ impl Snapshot<'_> {
                 let theirs = &self.contacts[asked.id as usize];
                 let known = theirs.near.iter().chain(&theirs.diverse).map(|known| known.id);
                 let known = known.chain(theirs.random.iter().copied()).filter(|known| *known != id);
-                let mut answer: Vec<Link> = known.map(|known| Link::new(score(known), known)).collect();
+                let mut answer: Vec<Link> =
+                    known.map(|known| Link::new(score(memory, known), known)).collect();
                 let limit = usize::from(options.limit);
                 if answer.len() > limit {
                     answer.select_nth_unstable_by(limit, closer);
                     answer.truncate(limit);
                 }
                 for known in answer {
-                    if told.insert(known.id) {
+                    if memory.tell(known.id) {
                         pool.push((known.score, known.id, false));
                     }
                 }
@@ -292,10 +366,11 @@ impl Snapshot<'_> {
         for &other in &random {
             let known = candidates.iter().chain(near).any(|known| known.id == other);
             if !known {
-                candidates.push(Link::new(score(other), other));
+                candidates.push(Link::new(score(memory, other), other));
             }
         }
-        let chosen = self.prune(candidates, near, self.config.links.into(), true);
+        let cover = cover(near);
+        let chosen = self.prune(candidates, cover, cover, self.config.links.into(), true);
         Plan { asked, chosen, random }
     }
 
@@ -323,6 +398,13 @@ fn thin(mut sorted: Vec<Link>) -> Vec<Link> {
     let step = (sorted.len().saturating_sub(NEAREST) / FARTHER).max(1);
     let kept = sorted.into_iter().enumerate();
     kept.filter(|(at, _)| *at < NEAREST || (at - NEAREST).is_multiple_of(step)).map(|(_, one)| one).collect()
+}
+
+/// Some of the near ones.
+fn cover(near: &[Link]) -> Cover {
+    let step = (near.len() / 5).max(1);
+    let mut some = near.iter().step_by(step).map(|link| link.id);
+    [(); COVER].map(|()| some.next())
 }
 
 fn closer(a: &Link, b: &Link) -> std::cmp::Ordering {
