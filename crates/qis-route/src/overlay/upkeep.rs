@@ -21,6 +21,10 @@ const FIRST_GOSSIPS: u32 = 2;
 /// At least so many contacts must be lost, or so many new near ones be heard of, for a look-up out of turn.
 const MANY: u32 = 4;
 
+/// Requests of a look-up for oneself at most: where the search took many, fewer contacts are asked to keep this node, those that only
+/// fill gaps the first to go.
+const MOST_REQUESTS: usize = 148;
+
 /// Questions for fingerprints at most.
 const MOST_GETS: usize = 12;
 
@@ -29,6 +33,8 @@ const MOST_GETS: usize = 12;
 pub(super) struct Upkeep {
     gossip_at: Option<Duration>,
     lookup_at: Option<Duration>,
+    /// When it last began to look for itself.
+    looked_at: Option<Duration>,
     gossips: u32,
     /// Contacts that were lost.
     pub(super) lost: u32,
@@ -111,7 +117,10 @@ impl Overlay {
             // Also where one is under way already, or the time would stay due.
             self.set_lookup(now);
         }
-        if turn || lost || news {
+        // What comes while it still learns from the last one is no reason for another.
+        let rested =
+            self.upkeep.looked_at.is_none_or(|at| now >= at.saturating_add(self.config.gossip_every));
+        if turn || (rested && (lost || news)) {
             self.look_for_myself(now, &[]);
         }
     }
@@ -188,6 +197,7 @@ impl Overlay {
         }
         self.upkeep.lost = 0;
         self.upkeep.news = 0;
+        self.upkeep.looked_at = Some(now);
         if self.upkeep.lookup_at.is_some() {
             self.set_lookup(now);
         }
@@ -310,6 +320,7 @@ impl Overlay {
                 .or_else(|| self.tables.get(author).map(Contact::to_address));
             links.extend(address.map(|address| (LinkKind::Diverse, author, address)));
         }
+        links.truncate(MOST_REQUESTS.saturating_sub(lookup.requests as usize));
         for (kind, asked, to) in links {
             let link = |nonce| Message::Link { nonce, kind, descriptor: me.proof().unwrap_or_default() };
             self.wait_for(now, id, &to, Task::Link { lookup: id, kind, asked }, link);
