@@ -26,6 +26,8 @@ pub struct Faults {
     pub loss: f64,
     /// The share of frames that arrive twice.
     pub duplication: f64,
+    /// No frame passes between the nodes before this one and the others.
+    pub split: Option<NodeId>,
 }
 
 impl Default for Faults {
@@ -35,6 +37,7 @@ impl Default for Faults {
             jitter: Duration::from_millis(60),
             loss: 0.0,
             duplication: 0.0,
+            split: None,
         }
     }
 }
@@ -416,6 +419,9 @@ impl Node {
         self.bytes += frame.len() as u64;
         let Some(node) = node_at(around.addresses, to.as_str()) else { return };
         let faults = around.faults;
+        if faults.split.is_some_and(|split| (id < split) != (NodeId(node) < split)) {
+            return;
+        }
         let twice = faults.duplication > 0.0 && self.rng.chance(faults.duplication);
         for frame in twice.then(|| frame.clone()).into_iter().chain([frame]) {
             if faults.loss > 0.0 && self.rng.chance(faults.loss) {

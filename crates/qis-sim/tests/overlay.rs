@@ -91,6 +91,27 @@ fn half_of_the_nodes_crash_and_the_others_heal() {
 }
 
 #[test]
+fn networks_that_never_met_merge_by_an_address_of_the_other() {
+    let every = Duration::from_secs(600);
+    let config = OverlayConfig { lookup_every: every, ..config() };
+    let mut experiment = Experiment::new(Vectors::clustered(36, DIMS, 8), 16, 20, config, 8).unwrap();
+    let network = experiment.network();
+    network.faults.split = Some(NodeId(8));
+    for id in 0..16 {
+        network.start(NodeId(id), if id < 8 { &[NodeId(0)] } else { &[NodeId(8), NodeId(0)] });
+    }
+    let until = network.now() + Duration::from_secs(120);
+    network.run_until(until);
+    network.faults.split = None;
+    let apart = recall(&mut experiment).recall;
+    assert!((0.45..0.55).contains(&apart), "each side knows all of itself: {apart}");
+    let until = experiment.network().now() + 3 * every;
+    experiment.network().run_until(until);
+    let merged = recall(&mut experiment).recall;
+    assert!(merged > 0.995, "{merged}");
+}
+
+#[test]
 fn loss_repetition_and_reordering_are_borne() {
     let vectors = Vectors::clustered(60, DIMS, 6);
     let mut experiment = Experiment::new(vectors, 40, 20, config(), 6).unwrap();

@@ -121,7 +121,10 @@ impl Overlay {
         let rested =
             self.upkeep.looked_at.is_none_or(|at| now >= at.saturating_add(self.config.gossip_every));
         if turn || (rested && (lost || news)) {
-            self.look_for_myself(now, &[]);
+            // Parts of a network that have lost sight of each other meet again where they once joined.
+            let place = if turn { self.random_below(self.upkeep.bootstrap.len()) } else { usize::MAX };
+            let again = self.upkeep.bootstrap.get(place).cloned();
+            self.look_for_myself(now, again.as_slice());
         }
     }
 
