@@ -8,6 +8,7 @@ extern crate std;
 pub mod bayes;
 mod error;
 pub mod evidence;
+mod lanes;
 mod linalg;
 pub mod rules;
 mod samples;

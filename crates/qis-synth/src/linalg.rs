@@ -35,6 +35,7 @@ impl Factor {
     }
 
     /// `ln det A`.
+    #[cfg(test)]
     pub(crate) fn log_det(&self) -> f64 {
         let diagonal = self.0.l_dirty().diagonal();
         2.0 * diagonal.iter().map(|&p| libm::log(p)).sum::<f64>()
@@ -68,11 +69,6 @@ pub(crate) fn weighted_row_sum(
         sum.axpy(weight, &DVectorView::from_slice(row, dims), 1.0);
     }
     sum
-}
-
-/// `x' A x`.
-pub(crate) fn quadratic(matrix: &DMatrix<f64>, x: &DVector<f64>) -> f64 {
-    (matrix * x).dot(x)
 }
 
 /// Adds `diagonal` to the diagonal of `matrix`.

@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 use super::config::EmpiricalBayesBuilder;
 use super::guard::{self, Averaged};
 use super::kindred::{self, View};
-use super::population::{Hyperprior, Likelihood, Population};
+use super::population::{Estimation, Hyperprior, Likelihood, Population};
+use super::sites::Sites;
 use super::trust;
 use crate::error::{ContentKind, Mismatch, SynthesisError};
 use crate::evidence::{Evidence, EvidenceSummary, Family};
@@ -84,20 +85,30 @@ impl EmpiricalBayes {
         &self,
         own: Option<&Evidence>,
         hyper: &Hyperprior,
-        sites: &[Likelihood],
+        sites: &Sites,
     ) -> Result<Vec<View>, Singular> {
-        let weights = if sites.len() < self.settings.trust_from {
-            sites.iter().map(|_| 1.0).collect()
+        let iterations = self.settings.iterations;
+        let everyone = || Estimation::new(sites, vec![1.0; sites.len()], hyper);
+        let trusted = if sites.len() < self.settings.trust_from {
+            everyone()
         } else {
-            trust::weights(sites, hyper)?
+            trust::estimation(sites, hyper)?
         };
-        let population = Population::estimate(sites, &weights, hyper)?;
-        let mut views = vec![View { population, weights }];
+        let trusted = trusted.iterated(iterations)?;
+        let weights = trusted.weights().to_vec();
+        let all_trusted = weights.iter().all(|&weight| weight == 1.0);
+        let mut views = vec![View { population: trusted.population()?, weights }];
         if let Some(own) = own
             && sites.len() >= self.settings.kindred_from
         {
+            let kindred = |base: &Population| kindred::views(own, sites, base, hyper, iterations);
+            let found = if all_trusted {
+                kindred(&views[0].population)
+            } else {
+                everyone().iterated(iterations).and_then(|all| kindred(&all.population()?))
+            };
             // Untrusted peers may take this beyond floating point; the trusted view remains.
-            views.extend(kindred::views(own, sites, hyper).unwrap_or_default());
+            views.extend(found.unwrap_or_default());
         }
         Ok(views)
     }
@@ -107,9 +118,9 @@ impl EmpiricalBayes {
         &self,
         own: Option<&Evidence>,
         family: Family,
-        sites: &[Likelihood],
+        sites: &Sites,
     ) -> Result<(Averaged, Vec<View>), Singular> {
-        let hyper = Hyperprior::of(family, self.settings.iterations);
+        let hyper = Hyperprior::of(family);
         let views = self.views(own, &hyper, sites)?;
         let averaged = match own {
             Some(own) => guard::average(own, &views, self.local_mass(sites.len()))?,
@@ -137,7 +148,7 @@ impl Synthesizer for EmpiricalBayes {
         for (site, &share) in sites.iter_mut().zip(&shares) {
             site.scale(share);
         }
-        let Ok((averaged, views)) = self.average(own, first.family(), &sites) else {
+        let Ok((averaged, views)) = self.average(own, first.family(), &Sites::new(&sites)) else {
             return alone(own, samples, Abstention::Numerical);
         };
         let contributions = contributions(samples, &shares, &views, &averaged.view_weights);

@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use nalgebra::{DMatrix, DVector};
 
+use super::hypothesis::{self, Hypothesis};
 use super::kindred::View;
-use super::population::{Likelihood, Population};
-use super::prior_density::Prior;
+use super::population::Population;
 use crate::evidence::{Evidence, Family};
 use crate::linalg::Singular;
 
@@ -49,7 +49,7 @@ const LOGISTIC_INTERCEPT_SPREAD: f64 = 0.5;
 
 /// Averages the posteriors of the local hypotheses.
 pub(super) fn average_local(own: &Evidence) -> Result<Averaged, Singular> {
-    weigh(&[(1.0, local_fits(own)?)])
+    average(own, &[], 1.0)
 }
 
 /// Averages the posteriors of the local hypotheses, of prior probability `local_mass` together,
@@ -58,69 +58,72 @@ pub(super) fn average_local(own: &Evidence) -> Result<Averaged, Singular> {
 pub(super) fn average(own: &Evidence, views: &[View], local_mass: f64) -> Result<Averaged, Singular> {
     let kindred = views.len().saturating_sub(1);
     let kindred_mass = if kindred > 0 { KINDRED_MASS } else { 0.0 };
-    let mut groups = vec![(local_mass, local_fits(own)?)];
+    let mut hypotheses = local_hypotheses(own);
+    let mut groups = vec![(local_mass, hypotheses.len())];
     for (k, view) in views.iter().enumerate() {
         let share = if k == 0 { 1.0 - kindred_mass } else { kindred_mass / kindred as f64 };
-        groups.push(((1.0 - local_mass) * share, peer_fits(own, &view.population)?));
+        let of_view = peer_hypotheses(own.family(), &view.population);
+        groups.push(((1.0 - local_mass) * share, of_view.len()));
+        hypotheses.extend(of_view);
     }
-    weigh(&groups)
+    let mut fits = hypothesis::fits(own, &hypotheses).into_iter();
+    let groups = groups
+        .into_iter()
+        .map(|(mass, count)| Ok((mass, fits.by_ref().take(count).collect::<Result<_, _>>()?)));
+    weigh(&groups.collect::<Result<Vec<_>, Singular>>()?)
 }
 
-fn local_fits(own: &Evidence) -> Result<Vec<Fit>, Singular> {
+fn local_hypotheses(own: &Evidence) -> Vec<Hypothesis> {
     let dims = own.dims();
     let zero = DVector::zeros(dims);
     match own.family() {
         Family::Logistic => {
-            let records = own.logistic_records();
-            let fits = LOGISTIC_LOCAL.iter().map(|&v| {
+            let hypothesis = |v| {
                 let mut variances = DVector::from_element(dims, v);
                 variances[0] = LOGISTIC_LOCAL_INTERCEPT;
-                records.fit(&Prior::diagonal(zero.clone(), &variances))
-            });
-            fits.collect()
+                Hypothesis::diagonal(zero.clone(), &variances, 1.0)
+            };
+            LOGISTIC_LOCAL.map(hypothesis).into()
         }
         Family::Gaussian => {
-            let likelihood = Likelihood::of(own.summary());
-            let mut fits = Vec::new();
+            let mut all = Vec::new();
             for v in GAUSSIAN_LOCAL {
-                let prior = Prior::diagonal(zero.clone(), &DVector::from_element(dims, v));
-                for noise in GAUSSIAN_LOCAL_NOISE {
-                    fits.push(likelihood.fit_gaussian(&prior, noise)?);
-                }
+                let variances = DVector::from_element(dims, v);
+                let with = |noise| Hypothesis::diagonal(zero.clone(), &variances, noise);
+                all.extend(GAUSSIAN_LOCAL_NOISE.map(with));
             }
-            Ok(fits)
+            all
         }
     }
 }
 
-fn peer_fits(own: &Evidence, population: &Population) -> Result<Vec<Fit>, Singular> {
-    let mut fits = Vec::new();
-    match own.family() {
+fn peer_hypotheses(family: Family, population: &Population) -> Vec<Hypothesis> {
+    let mut all = Vec::new();
+    match family {
         Family::Logistic => {
-            let records = own.logistic_records();
             for slopes in SLOPE_FACTORS {
                 let mut mean = &population.mean * slopes;
                 mean[0] = population.mean[0];
                 for factor in SPREAD_FACTORS {
                     let mut spread = &population.spread * factor;
                     spread[0] = population.spread[0].max(LOGISTIC_INTERCEPT_SPREAD);
-                    fits.push(records.fit(&Prior::diagonal(mean.clone(), &spread))?);
+                    all.push(Hypothesis::diagonal(mean.clone(), &spread, 1.0));
                 }
             }
         }
         Family::Gaussian => {
-            let likelihood = Likelihood::of(own.summary());
             for factor in SPREAD_FACTORS {
                 let spread = DMatrix::from_diagonal(&(&population.spread * factor));
                 let covariance = &population.mean_covariance + spread;
-                let prior = Prior::full(population.mean.clone(), covariance)?;
-                for factor in NOISE_FACTORS {
-                    fits.push(likelihood.fit_gaussian(&prior, population.noise * factor)?);
-                }
+                all.extend(NOISE_FACTORS.map(|factor| Hypothesis {
+                    mean: population.mean.clone(),
+                    covariance: covariance.clone(),
+                    noise: population.noise * factor,
+                }));
             }
         }
     }
-    Ok(fits)
+    all
 }
 
 /// The average over groups of hypotheses, the first of them local. The prior probability of each

@@ -2,12 +2,12 @@
 
 use alloc::vec::Vec;
 
-use nalgebra::{DMatrix, DVector};
+use nalgebra::DMatrix;
 
-use super::guard::Fit;
-use super::population::{Hyperprior, Likelihood, Population};
-use super::prior_density::Prior;
-use crate::evidence::{Evidence, Family};
+use super::hypothesis::{self, Hypothesis};
+use super::population::{Estimation, Hyperprior, Iterate, Population};
+use super::sites::Sites;
+use crate::evidence::Evidence;
 use crate::linalg::Singular;
 
 /// How much a site may differ from a peer it is like, as a share of the spread of all peers.
@@ -31,40 +31,51 @@ pub(super) struct View {
 /// from around that peer rather than from the population of all: the logistic function of the log
 /// Bayes factor. So a site of a minority finds the others of its kind, which an estimate of one
 /// population of all, robust or not, would hide from it.
-pub(super) fn views(own: &Evidence, sites: &[Likelihood], hyper: &Hyperprior) -> Result<Vec<View>, Singular> {
-    let everyone: Vec<f64> = sites.iter().map(|_| 1.0).collect();
-    let base = Population::estimate(sites, &everyone, hyper)?;
+///
+/// `base` is the population of all peers, none of them weighted.
+pub(super) fn views(
+    own: &Evidence,
+    sites: &Sites,
+    base: &Population,
+    hyper: &Hyperprior,
+    iterations: usize,
+) -> Result<Vec<View>, Singular> {
     let spread = DMatrix::from_diagonal(&base.spread);
-    let anyone = log_evidence(own, &base.mean, &base.mean_covariance + &spread, base.noise)?;
-    let mut views = Vec::new();
+    let noise = base.noise;
+    let prior = Iterate { mean: base.mean.clone(), spread: base.spread.clone(), noise };
+    let covariance = &base.mean_covariance + &spread;
+    let mut hypotheses = Vec::with_capacity(1 + CLOSENESS.len() * sites.len());
+    hypotheses.push(Hypothesis { mean: base.mean.clone(), covariance, noise });
+    let posteriors = sites.posteriors(&prior)?;
     for closeness in CLOSENESS {
-        let weight = |site: &Likelihood| {
-            let (covariance, mean) = site.posterior(&base.mean, &base.spread, base.noise)?;
-            let Ok(near) = log_evidence(own, &mean, covariance + &spread * closeness, base.noise) else {
-                return Ok(0.0);
-            };
-            let factor = (near - anyone).clamp(-CERTAINTY, CERTAINTY);
-            Ok(1.0 / (1.0 + libm::exp(-factor)))
+        let near = &spread * closeness;
+        hypotheses.extend(posteriors.iter().map(|one| Hypothesis {
+            mean: one.mean.clone(),
+            covariance: &one.covariance + &near,
+            noise,
+        }));
+    }
+    let evidence = hypothesis::fits(own, &hypotheses).into_iter().map(|fit| {
+        let log_evidence = fit?.log_evidence;
+        log_evidence.is_finite().then_some(log_evidence).ok_or(Singular)
+    });
+    let evidence: Vec<Result<f64, Singular>> = evidence.collect();
+    let (anyone, near) = evidence.split_first().ok_or(Singular)?;
+    let anyone = (*anyone)?;
+
+    let mut views = Vec::new();
+    for near in near.chunks(sites.len()) {
+        let weight = |near: &Result<f64, Singular>| {
+            near.map_or(0.0, |near| {
+                let factor = (near - anyone).clamp(-CERTAINTY, CERTAINTY);
+                1.0 / (1.0 + libm::exp(-factor))
+            })
         };
-        let weights = sites.iter().map(weight).collect::<Result<Vec<f64>, Singular>>()?;
+        let weights: Vec<f64> = near.iter().map(weight).collect();
         if weights.iter().sum::<f64>() > QUORUM {
-            let population = Population::estimate(sites, &weights, hyper)?;
-            views.push(View { population, weights });
+            let estimation = Estimation::new(sites, weights.clone(), hyper).iterated(iterations)?;
+            views.push(View { population: estimation.population()?, weights });
         }
     }
     Ok(views)
-}
-
-fn log_evidence(
-    own: &Evidence,
-    mean: &DVector<f64>,
-    covariance: DMatrix<f64>,
-    noise: f64,
-) -> Result<f64, Singular> {
-    let prior = Prior::full(mean.clone(), covariance)?;
-    let fit: Fit = match own.family() {
-        Family::Logistic => own.logistic_records().fit(&prior)?,
-        Family::Gaussian => Likelihood::of(own.summary()).fit_gaussian(&prior, noise)?,
-    };
-    fit.log_evidence.is_finite().then_some(fit.log_evidence).ok_or(Singular)
 }

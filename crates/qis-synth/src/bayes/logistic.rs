@@ -2,19 +2,10 @@
 
 use alloc::vec::Vec;
 
-use nalgebra::{DMatrix, DVector, DVectorView};
+use super::hypothesis::Priors;
+use super::laplace::{self, LogLikelihood, NEWTON_STEPS};
+use crate::lanes::{self, Symmetric};
 
-use super::guard::Fit;
-use super::prior_density::Prior;
-use crate::linalg::{self, Factor, Singular};
-
-/// Newton steps of a summary's fit.
-pub(crate) const NEWTON_STEPS: usize = 25;
-/// Newton steps of each hypothesis of an average, which start at the hypothesis' mean.
-const HYPOTHESIS_STEPS: usize = 15;
-/// No coefficient moves further in one step: far from the mode the quadratic model overshoots.
-const STEP_LIMIT: f64 = 3.0;
-const STEP_TOLERANCE: f64 = 1e-6;
 /// Beyond this score a probability is 0 or 1 to double precision's purposes.
 const SCORE_LIMIT: f64 = 30.0;
 /// Keeps the logarithm of a probability finite.
@@ -72,12 +63,8 @@ pub fn logistic_map(
     if !usable {
         return Err(FitError::Values);
     }
-    let mean = DVector::from_column_slice(prior_mean);
-    let variances = DVector::from_column_slice(prior_variance);
-    let prior = Prior::diagonal(mean, &variances);
-    let theta =
-        LogisticRecords::new(x, y, dims).map(&prior, NEWTON_STEPS).map_err(|Singular| FitError::Singular)?;
-    Ok(theta.as_slice().to_vec())
+    let data = LogisticRecords::new(x, y, dims);
+    data.map(&Priors::independent(prior_mean, prior_variance)).ok_or(FitError::Singular)
 }
 
 /// `1 / (1 + e^-score)`, from within (0, 1) for every score.
@@ -98,65 +85,53 @@ impl<'a> LogisticRecords<'a> {
         Self { rows, outcomes, dims }
     }
 
-    /// The gradient of the log-likelihood and its negative Hessian at `theta`.
-    pub(crate) fn derivatives(&self, theta: &DVector<f64>) -> (DVector<f64>, DMatrix<f64>) {
-        let probabilities = self.probabilities(theta);
-        let residuals = self.outcomes.iter().zip(&probabilities).map(|(y, p)| y - p);
-        let gradient = linalg::weighted_row_sum(self.rows, self.dims, residuals);
-        let curvature = probabilities.iter().map(|p| p * (1.0 - p));
-        let information = linalg::weighted_gram(self.rows, self.dims, curvature);
-        (gradient, information)
+    /// The mode of the posterior, searched from the prior's mean.
+    pub(crate) fn map(&self, prior: &Priors<1>) -> Option<Vec<f64>> {
+        let (theta, sound) = laplace::modes(self, prior, prior.mean.clone(), NEWTON_STEPS);
+        (sound == [true]).then(|| theta.into_iter().map(|[t]| t).collect())
     }
 
-    /// The mode of the posterior, after at most `steps` Newton steps from the prior's mean.
-    pub(crate) fn map(&self, prior: &Prior, steps: usize) -> Result<DVector<f64>, Singular> {
-        let mut theta = prior.mean.clone();
-        for _ in 0..steps {
-            let (gradient, information) = self.derivatives(&theta);
-            let pull = &prior.precision * (&theta - &prior.mean);
-            let mut step = Factor::new(information + &prior.precision)?.solve(&(gradient - pull));
-            let longest = step.amax();
-            if longest > STEP_LIMIT {
-                step *= STEP_LIMIT / longest;
-            }
-            theta += &step;
-            if step.amax() < STEP_TOLERANCE {
-                break;
-            }
+    fn probabilities<const W: usize>(&self, row: &[f64], theta: &[[f64; W]]) -> [f64; W] {
+        let mut score = [0.0; W];
+        for (x, theta) in row.iter().zip(theta) {
+            lanes::add_product(&mut score, &[*x; W], theta);
         }
-        Ok(theta)
+        score.map(sigmoid)
+    }
+}
+
+impl LogLikelihood for LogisticRecords<'_> {
+    fn add_derivatives<const W: usize>(
+        &self,
+        theta: &[[f64; W]],
+        gradient: &mut [[f64; W]],
+        precision: &mut Symmetric<W>,
+    ) {
+        for (row, y) in self.rows.chunks_exact(self.dims).zip(self.outcomes) {
+            let p = self.probabilities(row, theta);
+            let residual = p.map(|p| y - p);
+            let curvature = p.map(|p| p * (1.0 - p));
+            lanes::add_multiples(gradient, residual, row);
+            precision.add_outer(curvature, row);
+        }
     }
 
-    /// The posterior under `prior` and the log marginal likelihood, by Laplace's approximation
-    /// (Tierney and Kadane, 1986).
-    pub(crate) fn fit(&self, prior: &Prior) -> Result<Fit, Singular> {
-        let mean = self.map(prior, HYPOTHESIS_STEPS)?;
-        let (_, information) = self.derivatives(&mean);
-        let posterior = Factor::new(information + &prior.precision)?;
-        // ln det(I + T L) = ln det(L + T^-1) + ln det T.
-        let log_det = posterior.log_det() + prior.log_det_covariance;
-        let distance = linalg::quadratic(&prior.precision, &(&mean - &prior.mean));
-        Ok(Fit {
-            log_evidence: self.log_likelihood(&mean) - 0.5 * distance - 0.5 * log_det,
-            variance: posterior.inverse().diagonal(),
-            mean,
-        })
-    }
-
-    fn log_likelihood(&self, theta: &DVector<f64>) -> f64 {
-        let probabilities = self.probabilities(theta);
-        let pairs = self.outcomes.iter().zip(probabilities);
-        pairs
-            .map(|(y, p)| {
-                let p = p.clamp(PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR);
-                y * libm::log(p) + (1.0 - y) * libm::log(1.0 - p)
-            })
-            .sum()
-    }
-
-    fn probabilities(&self, theta: &DVector<f64>) -> Vec<f64> {
-        let rows = self.rows.chunks_exact(self.dims);
-        rows.map(|row| sigmoid(DVectorView::from_slice(row, self.dims).dot(theta))).collect()
+    fn log_likelihood<const W: usize>(&self, theta: &[[f64; W]]) -> [f64; W] {
+        let mut sum = [0.0; W];
+        for (row, y) in self.rows.chunks_exact(self.dims).zip(self.outcomes) {
+            let p = self.probabilities(row, theta);
+            lanes::add(
+                &mut sum,
+                p.map(|p| {
+                    let p = p.clamp(PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR);
+                    // Outcomes between 0 and 1 are allowed; most are one of the two.
+                    let hit = if *y > 0.0 { y * libm::log(p) } else { 0.0 };
+                    let miss = if *y < 1.0 { (1.0 - y) * libm::log(1.0 - p) } else { 0.0 };
+                    hit + miss
+                }),
+            );
+        }
+        sum
     }
 }
 
@@ -174,47 +149,13 @@ mod tests {
         let (mean, variance) = ([0.2, 0.0, -0.3], [2.0, 0.1, 1.0]);
         let theta = logistic_map(x, y, &mean, &variance).unwrap();
         let data = LogisticRecords::new(x, y, 3);
-        let (gradient, _) = data.derivatives(&DVector::from_vec(theta.clone()));
+        let at: Vec<[f64; 1]> = theta.iter().map(|&t| [t]).collect();
+        let mut gradient = vec![[0.0]; 3];
+        data.add_derivatives(&at, &mut gradient, &mut Symmetric::zeros(3));
         for k in 0..3 {
             let pull = (theta[k] - mean[k]) / variance[k];
-            assert!((gradient[k] - pull).abs() < 1e-9, "{}", gradient[k] - pull);
+            assert!((gradient[k][0] - pull).abs() < 1e-9, "{}", gradient[k][0] - pull);
         }
-    }
-
-    #[test]
-    fn laplace_evidence_is_near_the_integral() {
-        let rows = vec![1.0; 12];
-        let outcomes: Vec<f64> = (0..12).map(|i| f64::from(u8::from(i < 8))).collect();
-        let data = LogisticRecords::new(&rows, &outcomes, 1);
-        let variance = 0.5;
-        let prior = Prior::diagonal(DVector::zeros(1), &DVector::from_element(1, variance));
-        let fit = data.fit(&prior).unwrap();
-
-        let step = 1e-3;
-        let mut integral = 0.0;
-        let mut first = 0.0;
-        for i in -8000..8000 {
-            let theta = f64::from(i) * step;
-            let likelihood = data.log_likelihood(&DVector::from_element(1, theta));
-            let density = libm::exp(likelihood - theta * theta / (2.0 * variance))
-                / libm::sqrt(core::f64::consts::TAU * variance);
-            integral += density * step;
-            first += density * theta * step;
-        }
-        assert!((fit.log_evidence - libm::log(integral)).abs() < 0.01);
-        assert!((fit.mean[0] - first / integral).abs() < 0.03);
-    }
-
-    #[test]
-    fn a_prior_that_predicts_the_data_has_more_evidence() {
-        let evidence = site(&mut Random(2), Family::Logistic, &[0.0, 1.5, -1.5], 80);
-        let fit = |mean: [f64; 3]| {
-            let mean = DVector::from_column_slice(&mean);
-            let prior = Prior::diagonal(mean, &DVector::from_element(3, 0.1));
-            evidence.logistic_records().fit(&prior).unwrap().log_evidence
-        };
-        assert!(fit([0.0, 1.5, -1.5]) > fit([0.0; 3]) + 3.0);
-        assert!(fit([0.0; 3]) > fit([0.0, -1.5, 1.5]) + 3.0);
     }
 
     #[test]

@@ -4,12 +4,16 @@ mod config;
 mod empirical;
 mod gaussian;
 mod guard;
+mod hypothesis;
 mod kindred;
+mod laplace;
 pub(crate) mod logistic;
 mod population;
-pub(crate) mod prior_density;
+mod sites;
 mod trust;
 
 pub use config::{ConfigError, EmpiricalBayesBuilder};
 pub use empirical::EmpiricalBayes;
+pub(crate) use hypothesis::Priors;
+pub(crate) use laplace::LogLikelihood;
 pub use logistic::{FitError, logistic_map};

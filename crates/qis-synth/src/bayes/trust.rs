@@ -4,8 +4,11 @@ use alloc::vec::Vec;
 
 use nalgebra::DVector;
 
-use super::population::{Hyperprior, Likelihood, Population};
-use crate::linalg::{self, Factor, Singular};
+use super::laplace;
+use super::population::{Estimation, Hyperprior, Iterate, Likelihood};
+use super::sites::{Batch, Sites};
+use crate::lanes::{self, Factors, LANES};
+use crate::linalg::Singular;
 
 /// Up to this squared distance per coefficient a site is as the population has it.
 const PLAUSIBLE: f64 = 1.5;
@@ -39,42 +42,52 @@ pub(super) fn information_shares(sites: &[Likelihood], factor: f64) -> Vec<f64> 
     sites.iter().map(share).collect()
 }
 
-/// A weight for each site, from 0 to 1, by its distance to a robust centre of all.
+/// The population of the sites, each weighted from 0 to 1 by its distance to a robust centre of all.
 ///
 /// Iterated from the coordinate-wise median of the sites' means: a site at squared Mahalanobis
 /// distance `z` per coefficient weighs 1 up to 1.5, `1.5/z` up to 9, and nothing beyond. The
 /// distance allows for the site's sampling error and for the spread between honest sites, so a
 /// small site may be far off and a large one may not.
-pub(super) fn weights(sites: &[Likelihood], hyper: &Hyperprior) -> Result<Vec<f64>, Singular> {
-    let dims = sites.first().map_or(0, Likelihood::dims);
-    let mut noise = if hyper.is_noisy() { START_NOISE } else { 1.0 };
-    let zero = DVector::zeros(dims);
-    let start = DVector::from_element(dims, START_VARIANCE);
-    let means = sites
-        .iter()
-        .map(|site| Ok(site.posterior(&zero, &start, noise)?.1))
-        .collect::<Result<Vec<_>, Singular>>()?;
+pub(super) fn estimation<'a>(sites: &'a Sites, hyper: &'a Hyperprior) -> Result<Estimation<'a>, Singular> {
+    let offsets = Offsets::new(sites)?;
+    let mut weights = weights(sites, &offsets, &centre(sites, hyper)?)?;
+    let mut estimation = Estimation::new(sites, weights.clone(), hyper);
+    for _ in 1..ROUNDS {
+        estimation = estimation.iterated(ITERATIONS)?;
+        let population = estimation.population()?;
+        let centre = Iterate { mean: population.mean, spread: population.spread, noise: population.noise };
+        weights = self::weights(sites, &offsets, &centre)?;
+        if weights == estimation.weights() {
+            // So would those of the next rounds be.
+            break;
+        }
+        estimation = Estimation::new(sites, weights.clone(), hyper);
+    }
+    Ok(estimation)
+}
+
+/// A centre that no minority of the sites can move far, and their spread around it.
+fn centre(sites: &Sites, hyper: &Hyperprior) -> Result<Iterate, Singular> {
+    let dims = sites.dims();
+    let noise = if hyper.is_noisy() { START_NOISE } else { 1.0 };
+    let start =
+        Iterate { mean: DVector::zeros(dims), spread: DVector::from_element(dims, START_VARIANCE), noise };
+    let means = sites.means(&start)?;
     let coordinate = |k: usize| means.iter().map(move |m: &DVector<f64>| m[k]);
-    let mut centre = DVector::from_fn(dims, |k, _| median(&mut coordinate(k).collect::<Vec<_>>()));
-    let mut spread = DVector::from_fn(dims, |k, _| {
-        let mut deviations: Vec<f64> = coordinate(k).map(|m| (m - centre[k]).abs()).collect();
+    let mean = DVector::from_fn(dims, |k, _| median(&mut coordinate(k).collect::<Vec<_>>()));
+    let spread = DVector::from_fn(dims, |k, _| {
+        let mut deviations: Vec<f64> = coordinate(k).map(|m| (m - mean[k]).abs()).collect();
         let deviation = MAD_TO_SD * median(&mut deviations);
         (deviation * deviation).max(SPREAD_FLOOR)
     });
+    Ok(Iterate { mean, spread, noise })
+}
 
-    let mut weights = Vec::new();
-    for _ in 0..ROUNDS {
-        weights = sites
-            .iter()
-            .map(|site| Ok(weight(distance(site, &centre, &spread, noise)?)))
-            .collect::<Result<Vec<_>, Singular>>()?;
-        if weights.iter().sum::<f64>() < CONSENSUS {
-            weights.fill(NO_CONSENSUS_WEIGHT);
-        }
-        let population = Population::estimate(sites, &weights, &hyper.with_iterations(ITERATIONS))?;
-        centre = population.mean;
-        spread = population.spread;
-        noise = population.noise;
+fn weights(sites: &Sites, offsets: &Offsets, centre: &Iterate) -> Result<Vec<f64>, Singular> {
+    let distances = offsets.distances(sites, centre)?;
+    let mut weights: Vec<f64> = distances.into_iter().map(weight).collect();
+    if weights.iter().sum::<f64>() < CONSENSUS {
+        weights.fill(NO_CONSENSUS_WEIGHT);
     }
     Ok(weights)
 }
@@ -90,27 +103,49 @@ fn weight(distance: f64) -> f64 {
     }
 }
 
-/// `e'(noise L + L T L)^-1 e / d` with `e = h - L centre`.
-///
-/// Written as `u'T^-1 V e / (noise d)` with `L u = e` and `V = (L/noise + T^-1)^-1`, which stays
-/// well conditioned where `L` is singular: a site with fewer records than coefficients is measured
-/// in the directions it has seen.
-fn distance(
-    site: &Likelihood,
-    centre: &DVector<f64>,
-    spread: &DVector<f64>,
-    noise: f64,
-) -> Result<f64, Singular> {
-    let residual = &site.information - &site.precision * centre;
-    let dims = site.dims();
-    let ridge = 1e-9 * (site.precision.trace() / dims as f64).max(1e-3);
-    let mut ridged = site.precision.clone();
-    linalg::add_diagonal(&mut ridged, (0..dims).map(|_| ridge));
-    let offset = Factor::new(ridged)?.solve(&residual);
-    let mut precision = &site.precision / noise;
-    linalg::add_diagonal(&mut precision, spread.iter().map(|t| 1.0 / t));
-    let explained = Factor::new(precision)?.solve(&residual);
-    Ok(offset.component_div(spread).dot(&explained) / (noise * dims as f64))
+/// What measuring the sites' distances to any centre needs: for each batch, the factors of `L`.
+#[derive(Debug)]
+struct Offsets(Vec<Factors<LANES>>);
+
+impl Offsets {
+    fn new(sites: &Sites) -> Result<Self, Singular> {
+        let factors = |batch: &Batch| {
+            let mut ridged = batch.precision.clone();
+            let mut trace = [0.0; LANES];
+            for element in ridged.diagonal() {
+                lanes::add(&mut trace, element);
+            }
+            let ridge = trace.map(|trace| 1e-9 * (trace / sites.dims() as f64).max(1e-3));
+            ridged.add_diagonal(|_| ridge);
+            let factors = Factors::new(ridged);
+            factors.sound().iter().all(|&sound| sound).then_some(factors).ok_or(Singular)
+        };
+        Ok(Self(sites.batches().iter().map(factors).collect::<Result<_, _>>()?))
+    }
+
+    /// `e'(noise L + L T L)^-1 e / d` with `e = h - L centre`, for each site.
+    ///
+    /// Written as `u'T^-1 V e / (noise d)` with `L u = e` and `V = (L/noise + T^-1)^-1`, which
+    /// stays well conditioned where `L` is singular: a site with fewer records than coefficients is
+    /// measured in the directions it has seen.
+    fn distances(&self, sites: &Sites, centre: &Iterate) -> Result<Vec<f64>, Singular> {
+        let mut distances = Vec::with_capacity(sites.len());
+        let mean: Vec<[f64; LANES]> = centre.mean.iter().map(|&m| [m; LANES]).collect();
+        for (batch, factors) in sites.batches().iter().zip(&self.0) {
+            let residual = laplace::difference(&batch.information, &batch.precision.times(&mean));
+            let mut offset = residual.clone();
+            factors.solve(&mut offset);
+            for (value, t) in offset.iter_mut().zip(centre.spread.iter()) {
+                *value = value.map(|u| u / t);
+            }
+            let mut explained = residual;
+            batch.factors(centre)?.solve(&mut explained);
+            let scale = centre.noise * sites.dims() as f64;
+            let squared = lanes::dot(&offset, &explained).map(|z| z / scale);
+            distances.extend(squared.iter().take(batch.count()));
+        }
+        Ok(distances)
+    }
 }
 
 /// The median, the mean of the middle two for an even number; 0 of nothing.
@@ -141,7 +176,8 @@ mod tests {
     }
 
     fn trust(sites: &[Likelihood]) -> Vec<f64> {
-        weights(sites, &Hyperprior::of(Family::Gaussian, 40)).unwrap()
+        let (sites, hyper) = (Sites::new(sites), Hyperprior::of(Family::Gaussian));
+        estimation(&sites, &hyper).unwrap().weights().to_vec()
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use alloc::vec;
 use alloc::vec::Vec;
 
 use nalgebra::{DMatrix, DVector};
@@ -6,7 +7,8 @@ use super::schema::{Family, Schema};
 use super::standardizer::Standardizer;
 use super::summary::EvidenceSummary;
 use crate::bayes::logistic::{self, LogisticRecords};
-use crate::bayes::prior_density::Prior;
+use crate::bayes::{LogLikelihood, Priors};
+use crate::lanes::{self, Symmetric};
 use crate::linalg::{self, Factor};
 
 /// A site's own records under a [`Schema`], standardised and kept local.
@@ -322,12 +324,23 @@ fn prepare(
 
 fn summarise_logistic(design: &[f64], y: &[f64], dims: usize, records: u32) -> EvidenceSummary {
     let data = LogisticRecords::new(design, y, dims);
-    let prior = Prior::diagonal(DVector::zeros(dims), &weak_variances(dims));
-    // Any point is a sound place to expand at; zero is the prior's own if the fit breaks down.
-    let theta = data.map(&prior, logistic::NEWTON_STEPS).unwrap_or_else(|_| DVector::zeros(dims));
-    let (gradient, precision): (DVector<f64>, DMatrix<f64>) = data.derivatives(&theta);
-    let information = &precision * &theta + gradient;
+    let prior = Priors::independent(&vec![0.0; dims], weak_variances(dims).as_slice());
+    let (precision, information) = expand(&data, data.map(&prior), dims);
     EvidenceSummary::exact(Family::Logistic, records, precision, information, 0.0)
+}
+
+/// The precision `L` and information vector `L theta + gradient` of a likelihood's quadratic
+/// expansion at `theta`. Any point is a sound place to expand at; zero is the prior's own if the fit
+/// broke down.
+fn expand(data: &impl LogLikelihood, theta: Option<Vec<f64>>, dims: usize) -> (DMatrix<f64>, DVector<f64>) {
+    let theta = theta.map_or_else(|| DVector::zeros(dims), DVector::from_vec);
+    let at: Vec<[f64; 1]> = theta.iter().map(|&t| [t]).collect();
+    let mut gradient = vec![[0.0]; dims];
+    let mut precision = Symmetric::zeros(dims);
+    data.add_derivatives(&at, &mut gradient, &mut precision);
+    let precision = precision.lane(0);
+    let information = &precision * theta + lanes::one(&gradient, 0);
+    (precision, information)
 }
 
 #[cfg(test)]
@@ -335,7 +348,6 @@ mod tests {
     use super::super::schema::Scaling;
     use super::*;
     use crate::testing::{Random, schema, site};
-    use alloc::vec;
 
     fn logistic(x: &[f64], y: &[f64]) -> Result<Evidence, EvidenceError> {
         Evidence::logistic(&schema(Family::Logistic, 2), x, y)
