@@ -11,7 +11,7 @@ const DIMS: [usize; 12] = [1, 2, 3, 4, 7, 12, 29, 64, 65, 66, 0, 4096];
 fuzz_target!(|data: &[u8]| {
     let mut input = Reader(data);
     let dims = DIMS[usize::from(input.byte()) % DIMS.len()];
-    for family in [Family::Logistic, Family::Gaussian] {
+    for family in [Family::Logistic, Family::Gaussian, Family::Cox] {
         check(family, dims, input.0);
         // The same with the length that is expected, which a fuzzer seldom hits by chance.
         if (1..=66).contains(&dims) {

@@ -78,6 +78,13 @@ impl<const W: usize> Symmetric<W> {
         add_scaled(&mut self.elements, factor, &other.elements);
     }
 
+    /// Adds `weight x x'` for a vector `x` and a weight a lane.
+    pub(crate) fn add_square(&mut self, weight: [f64; W], x: &[[f64; W]]) {
+        for (i, xi) in x.iter().enumerate() {
+            add_scaled(self.row_mut(i), multiply(weight, *xi), &x[..=i]);
+        }
+    }
+
     pub(crate) fn add_diagonal(&mut self, mut value: impl FnMut(usize) -> [f64; W]) {
         for k in 0..self.dims {
             let at = start(k + 1) - 1;

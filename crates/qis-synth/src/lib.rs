@@ -6,6 +6,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod bayes;
+mod eigen;
 mod error;
 pub mod evidence;
 mod lanes;

@@ -34,20 +34,27 @@ pub(crate) fn schema(family: Family, features: usize) -> Schema {
     Schema::new(family, names, scaling).unwrap()
 }
 
-/// A site whose records follow the model at `theta`, with noise of variance 0.5 if Gaussian.
+/// A site whose records follow the model at `theta`, with noise of variance 0.5 if Gaussian, and
+/// with an event in two records of three if Cox.
 pub(crate) fn site(random: &mut Random, family: Family, theta: &[f64], records: usize) -> Evidence {
-    let features = theta.len() - 1;
+    let (intercept, slopes) = theta.split_at(usize::from(family.has_intercept()));
+    let features = slopes.len();
     let mut x = Vec::new();
     let mut y = Vec::new();
+    let mut events = Vec::new();
     for _ in 0..records {
         let row: Vec<f64> = (0..features).map(|_| random.normal()).collect();
-        let slopes = row.iter().zip(&theta[1..]).map(|(x, t)| x * t);
-        let score = theta[0] + slopes.sum::<f64>();
+        let slopes = row.iter().zip(slopes).map(|(x, t)| x * t);
+        let score = intercept.iter().sum::<f64>() + slopes.sum::<f64>();
         y.push(match family {
             Family::Gaussian => score + libm::sqrt(0.5) * random.normal(),
             Family::Logistic => {
                 let hit = random.uniform() < 1.0 / (1.0 + libm::exp(-score));
                 f64::from(u8::from(hit))
+            }
+            Family::Cox => {
+                events.push(random.uniform() < 0.67);
+                -libm::log(1.0 - random.uniform()) * libm::exp(-score)
             }
         });
         x.extend(row);
@@ -56,6 +63,7 @@ pub(crate) fn site(random: &mut Random, family: Family, theta: &[f64], records: 
     match family {
         Family::Gaussian => Evidence::gaussian(&schema, &x, &y).unwrap(),
         Family::Logistic => Evidence::logistic(&schema, &x, &y).unwrap(),
+        Family::Cox => Evidence::cox(&schema, &x, &y, &events).unwrap(),
     }
 }
 

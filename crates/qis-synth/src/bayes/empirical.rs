@@ -276,7 +276,7 @@ mod tests {
     use alloc::sync::Arc;
     use proptest::prelude::*;
 
-    const FAMILIES: [Family; 2] = [Family::Gaussian, Family::Logistic];
+    const FAMILIES: [Family; 3] = [Family::Gaussian, Family::Logistic, Family::Cox];
     const THETA: [f64; 4] = [0.3, 0.9, -0.7, 0.6];
 
     /// Peers whose coefficients are `factor * THETA`, give or take 0.1.
@@ -429,15 +429,18 @@ mod tests {
     fn odd_own_records_have_a_finite_synthesis() {
         for family in FAMILIES {
             let samples = peers(&mut Random(9), family, 4, 1.0);
-            let schema = schema(family, 3);
-            for (x, y) in [
-                (vec![1.0, 2.0, 3.0], vec![1.0]),
-                (vec![0.0; 9], vec![1.0; 3]),
-                (vec![1e300, -1e300, 0.0, 1.0, 1.0, 1.0], vec![0.0, 1.0]),
+            let features = if family.has_intercept() { 3 } else { 4 };
+            let schema = schema(family, features);
+            for (mut x, y) in [
+                (vec![1.0, 2.0, 3.0, 0.5], vec![1.0]),
+                (vec![0.0; 12], vec![1.0; 3]),
+                (vec![1e300, -1e300, 0.0, 1.0, 1.0, 1.0, 0.0, 2.0], vec![0.0, 1.0]),
             ] {
+                x.truncate(features * y.len());
                 let own = match family {
                     Family::Gaussian => Evidence::gaussian(&schema, &x, &y),
                     Family::Logistic => Evidence::logistic(&schema, &x, &y),
+                    Family::Cox => Evidence::cox(&schema, &x, &y, &vec![true; y.len()]),
                 };
                 for samples in [vec![], samples.clone()] {
                     let synthesis = run(Some(&own.clone().unwrap()), samples);
@@ -455,9 +458,9 @@ mod tests {
         fn the_order_of_arrival_does_not_matter(
             seed in any::<u64>(),
             order in Just((0..6).collect::<Vec<usize>>()).prop_shuffle(),
-            logistic in any::<bool>(),
+            family in 0usize..3,
         ) {
-            let family = if logistic { Family::Logistic } else { Family::Gaussian };
+            let family = FAMILIES[family];
             let mut random = Random(seed);
             let own = site(&mut random, family, &THETA, 10);
             let samples = peers(&mut random, family, 6, 1.0);
@@ -472,9 +475,9 @@ mod tests {
         #[test]
         fn any_payloads_leave_the_synthesis_finite(
             payloads in proptest::collection::vec((proptest::collection::vec(any::<u8>(), 23), any::<u16>()), 1..6),
-            logistic in any::<bool>(),
+            family in 0usize..3,
         ) {
-            let family = if logistic { Family::Logistic } else { Family::Gaussian };
+            let family = FAMILIES[family];
             let own = site(&mut Random(1), family, &THETA, 10);
             let len = EvidenceSummary::encoded_len(family, 4);
             let mut samples = Vec::new();
@@ -485,7 +488,7 @@ mod tests {
                 if family == Family::Gaussian {
                     bytes[8] &= 0x3f;
                 }
-                let start = if logistic { 7 } else { 9 };
+                let start = if family == Family::Gaussian { 9 } else { 7 };
                 bytes[start] = 0x3e;
                 bytes[len - 1] = 0;
                 if let Ok(summary) = EvidenceSummary::decode(family, 4, &bytes) {

@@ -34,11 +34,14 @@ const LOGISTIC_LOCAL: [f64; 5] = [0.01, 0.03, 0.1, 0.3, 1.0];
 const LOGISTIC_LOCAL_INTERCEPT: f64 = 1.5;
 const GAUSSIAN_LOCAL: [f64; 4] = [0.02, 0.1, 0.4, 1.5];
 const GAUSSIAN_LOCAL_NOISE: [f64; 5] = [0.03, 0.1, 0.25, 0.5, 0.9];
+/// Survival studies have few events for their features, so that firmer priors are likely too.
+const COX_LOCAL: [f64; 6] = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0];
 /// How the peers' spread and noise may differ from this site's distance to them and its noise.
 const SPREAD_FACTORS: [f64; 3] = [0.3, 1.0, 3.0];
 const NOISE_FACTORS: [f64; 3] = [0.6, 1.0, 1.6];
-/// A site may show the peers' effects in full or attenuated by half.
-const SLOPE_FACTORS: [f64; 2] = [0.5, 1.0];
+/// A site may show the peers' effects in full or attenuated.
+const LOGISTIC_SLOPE_FACTORS: [f64; 2] = [0.5, 1.0];
+const COX_SLOPE_FACTORS: [f64; 2] = [0.6, 1.0];
 /// The part of the peers' prior probability that goes to those like this site. They were chosen by
 /// the very records their hypotheses are then weighed by, which flatters them. In simulations a tenth
 /// undoes most of the harm to a site whose peers are all alike, and keeps most of the gain of one
@@ -85,6 +88,10 @@ fn local_hypotheses(own: &Evidence) -> Vec<Hypothesis> {
             };
             LOGISTIC_LOCAL.map(hypothesis).into()
         }
+        Family::Cox => {
+            let variances = |v| DVector::from_element(dims, v);
+            COX_LOCAL.map(|v| Hypothesis::diagonal(zero.clone(), &variances(v), 1.0)).into()
+        }
         Family::Gaussian => {
             let mut all = Vec::new();
             for v in GAUSSIAN_LOCAL {
@@ -101,7 +108,7 @@ fn peer_hypotheses(family: Family, population: &Population) -> Vec<Hypothesis> {
     let mut all = Vec::new();
     match family {
         Family::Logistic => {
-            for slopes in SLOPE_FACTORS {
+            for slopes in LOGISTIC_SLOPE_FACTORS {
                 let mut mean = &population.mean * slopes;
                 mean[0] = population.mean[0];
                 for factor in SPREAD_FACTORS {
@@ -109,6 +116,16 @@ fn peer_hypotheses(family: Family, population: &Population) -> Vec<Hypothesis> {
                     spread[0] = population.spread[0].max(LOGISTIC_INTERCEPT_SPREAD);
                     all.push(Hypothesis::diagonal(mean.clone(), &spread, 1.0));
                 }
+            }
+        }
+        Family::Cox => {
+            let uncertain = population.mean_covariance.diagonal();
+            for slopes in COX_SLOPE_FACTORS {
+                let mean = &population.mean * slopes;
+                all.extend(SPREAD_FACTORS.map(|factor| {
+                    let variances = &population.spread * factor + &uncertain;
+                    Hypothesis::diagonal(mean.clone(), &variances, 1.0)
+                }));
             }
         }
         Family::Gaussian => {

@@ -84,6 +84,7 @@ pub(super) fn fits(own: &Evidence, hypotheses: &[Hypothesis]) -> Vec<Result<Fit,
                 likelihood.posteriors(&priors, noise)
             }
             Family::Logistic => laplace::posteriors(&own.logistic_records(), &priors, &likelihood),
+            Family::Cox => laplace::posteriors(&own.cox_records(), &priors, &likelihood),
         };
         fits.extend((0..chunk.len()).map(|lane| posteriors.fit(lane)));
     }

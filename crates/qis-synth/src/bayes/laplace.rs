@@ -9,7 +9,7 @@ use super::population::Likelihood;
 use crate::lanes::{self, Factors, Symmetric};
 
 /// Newton steps of a summary's fit.
-pub(crate) const NEWTON_STEPS: usize = 25;
+const NEWTON_STEPS: usize = 25;
 /// Newton steps of each hypothesis of an average.
 const HYPOTHESIS_STEPS: usize = 15;
 /// No coefficient moves further in one step: far from the mode the quadratic model overshoots.
@@ -30,9 +30,15 @@ pub(crate) trait LogLikelihood {
     fn log_likelihood<const W: usize>(&self, theta: &[[f64; W]]) -> [f64; W];
 }
 
+/// The mode of the posterior under one prior, searched from the prior's mean.
+pub(crate) fn mode(data: &impl LogLikelihood, prior: &Priors<1>) -> Option<Vec<f64>> {
+    let (theta, sound) = modes(data, prior, prior.mean.clone(), NEWTON_STEPS);
+    (sound == [true]).then(|| theta.into_iter().map(|[t]| t).collect())
+}
+
 /// The mode of each posterior, after at most `steps` Newton steps from `start`, and which lanes
 /// could be followed to it.
-pub(crate) fn modes<const W: usize>(
+fn modes<const W: usize>(
     data: &impl LogLikelihood,
     priors: &Priors<W>,
     start: Vec<[f64; W]>,

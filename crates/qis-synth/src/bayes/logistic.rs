@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::hypothesis::Priors;
-use super::laplace::{self, LogLikelihood, NEWTON_STEPS};
+use super::laplace::{self, LogLikelihood};
 use crate::lanes::{self, Symmetric};
 
 /// Beyond this score a probability is 0 or 1 to double precision's purposes.
@@ -64,7 +64,7 @@ pub fn logistic_map(
         return Err(FitError::Values);
     }
     let data = LogisticRecords::new(x, y, dims);
-    data.map(&Priors::independent(prior_mean, prior_variance)).ok_or(FitError::Singular)
+    laplace::mode(&data, &Priors::independent(prior_mean, prior_variance)).ok_or(FitError::Singular)
 }
 
 /// `1 / (1 + e^-score)`, from within (0, 1) for every score.
@@ -83,12 +83,6 @@ pub(crate) struct LogisticRecords<'a> {
 impl<'a> LogisticRecords<'a> {
     pub(crate) fn new(rows: &'a [f64], outcomes: &'a [f64], dims: usize) -> Self {
         Self { rows, outcomes, dims }
-    }
-
-    /// The mode of the posterior, searched from the prior's mean.
-    pub(crate) fn map(&self, prior: &Priors<1>) -> Option<Vec<f64>> {
-        let (theta, sound) = laplace::modes(self, prior, prior.mean.clone(), NEWTON_STEPS);
-        (sound == [true]).then(|| theta.into_iter().map(|[t]| t).collect())
     }
 
     fn probabilities<const W: usize>(&self, row: &[f64], theta: &[[f64; W]]) -> [f64; W] {

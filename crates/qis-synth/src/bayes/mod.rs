@@ -1,12 +1,13 @@
 //! Empirical Bayes over evidence: the default rule for statistical models.
 
 mod config;
+pub(crate) mod cox;
 mod empirical;
 mod gaussian;
 mod guard;
 mod hypothesis;
 mod kindred;
-mod laplace;
+pub(crate) mod laplace;
 pub(crate) mod logistic;
 mod population;
 mod sites;
@@ -15,5 +16,4 @@ mod trust;
 pub use config::{ConfigError, EmpiricalBayesBuilder};
 pub use empirical::EmpiricalBayes;
 pub(crate) use hypothesis::Priors;
-pub(crate) use laplace::LogLikelihood;
 pub use logistic::{FitError, logistic_map};

@@ -48,16 +48,23 @@ impl Likelihood {
 pub(super) struct Hyperprior {
     /// How many imaginary sites the guesses of the spread count as.
     dof: f64,
-    /// The guessed variance between sites of a slope, and of the intercept.
+    /// The guessed variance between sites of a slope.
     spread: f64,
-    intercept_spread: f64,
     /// One spread for all slopes instead of one each.
     common_spread: bool,
-    /// The prior variance of the population's mean slope, and of its mean intercept.
+    /// The prior variance of the population's mean slope.
     mean_variance: f64,
-    intercept_mean_variance: f64,
+    /// The same two of the intercept, in families that have one.
+    intercept: Option<InterceptPrior>,
     /// Whether the noise variance is estimated, or is 1 as in a likelihood without one.
     noisy: bool,
+}
+
+/// What is assumed of a population's intercepts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct InterceptPrior {
+    spread: f64,
+    mean_variance: f64,
 }
 
 impl Hyperprior {
@@ -68,19 +75,25 @@ impl Hyperprior {
             Family::Gaussian => Self {
                 dof: 2.0,
                 spread: 0.1,
-                intercept_spread: 0.1,
                 common_spread: false,
                 mean_variance: 1.0,
-                intercept_mean_variance: 1.0,
+                intercept: Some(InterceptPrior { spread: 0.1, mean_variance: 1.0 }),
                 noisy: true,
             },
             Family::Logistic => Self {
                 dof: 2.0,
                 spread: 0.05,
-                intercept_spread: 0.5,
                 common_spread: true,
                 mean_variance: 1.0,
-                intercept_mean_variance: 4.0,
+                intercept: Some(InterceptPrior { spread: 0.5, mean_variance: 4.0 }),
+                noisy: false,
+            },
+            Family::Cox => Self {
+                dof: 4.0,
+                spread: 0.03,
+                common_spread: true,
+                mean_variance: 0.3,
+                intercept: None,
                 noisy: false,
             },
         }
@@ -285,21 +298,26 @@ impl Hyperprior {
 
     fn mean_variances(&self, dims: usize) -> DVector<f64> {
         let mut variances = DVector::from_element(dims, self.mean_variance);
-        variances[0] = self.intercept_mean_variance;
+        if let Some(intercept) = self.intercept {
+            variances[0] = intercept.mean_variance;
+        }
         variances
     }
 
     /// The posterior mode of the spread, given the sites' summed scatter about their mean.
     fn spreads(&self, scatter: &DVector<f64>, total: f64) -> DVector<f64> {
+        let slopes = usize::from(self.intercept.is_some());
         let mut spread = if self.common_spread {
-            let slopes = scatter.len().saturating_sub(1) as f64;
-            let sum: f64 = scatter.iter().skip(1).sum();
-            let common = (sum + self.dof * self.spread) / (total * slopes + self.dof);
+            let count = scatter.len().saturating_sub(slopes) as f64;
+            let sum: f64 = scatter.iter().skip(slopes).sum();
+            let common = (sum + self.dof * self.spread) / (total * count + self.dof);
             DVector::from_element(scatter.len(), common)
         } else {
             scatter.map(|s| (s + self.dof * self.spread) / (total + self.dof))
         };
-        spread[0] = (scatter[0] + self.dof * self.intercept_spread) / (total + self.dof);
+        if let Some(intercept) = self.intercept {
+            spread[0] = (scatter[0] + self.dof * intercept.spread) / (total + self.dof);
+        }
         spread
     }
 }

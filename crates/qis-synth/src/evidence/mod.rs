@@ -6,15 +6,20 @@
 //! never the result of a synthesis, so it cannot come back to its origin and be counted twice.
 //!
 //! **Privacy.** The summary of one record is that record, and the difference of two summaries is
-//! what was added in between. Leave publishing to a caller who counts records, such as the node.
+//! what was added in between. Leave publishing to a caller who counts records, such as the node; or
+//! publish [with noise](Evidence::with_noise), which a [`Ledger`] adds up.
 
 pub mod encoding;
+mod ledger;
+mod noise;
 mod own;
 mod schema;
 mod standardizer;
 mod summary;
 
 pub use encoding::{DecodingError, EncodingError};
+pub use ledger::Ledger;
+pub use noise::{Noise, PrivacyError};
 pub(crate) use own::NOISE_GUESS;
 pub use own::{Evidence, EvidenceError};
 pub use schema::{Family, Scaling, Schema, SchemaError};

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 ///
 /// Two sites can add up evidence only when every one of these agrees, so the schema's
 /// [hash](Schema::hash) goes into the [domain tag](Schema::domain) and packets of another schema
-/// never meet. An intercept is always prepended to the features.
+/// never meet. An intercept is prepended to the features, except in the Cox family, which has none.
 ///
 /// ```
 /// use qis_synth::evidence::{Family, Scaling, Schema};
@@ -36,6 +36,9 @@ pub enum Family {
     Gaussian,
     /// An outcome of 0 or 1, the log-odds linear in the features: logistic regression.
     Logistic,
+    /// A time until an event or until it was last known not to have happened, the log-hazard
+    /// linear in the features: proportional hazards (Cox, 1972).
+    Cox,
 }
 
 /// How raw features become the standardised numbers a model is fitted on.
@@ -110,8 +113,8 @@ pub enum SchemaError {
         /// The scale that was given.
         scale: f64,
     },
-    /// Outcome scaling was asked for in a family whose outcomes are labels.
-    #[error("outcomes of the {0:?} family are labels and are not scaled")]
+    /// Outcome scaling was asked for in a family whose outcomes are labels or times.
+    #[error("outcomes of the {0:?} family are not scaled")]
     OutcomeNotScalable(Family),
 }
 
@@ -161,7 +164,7 @@ impl Schema {
     ///
     /// # Errors
     ///
-    /// [`SchemaError::OutcomeNotScalable`] for a family of labels,
+    /// [`SchemaError::OutcomeNotScalable`] for a family of labels or times,
     /// [`SchemaError::OutcomeScaling`] unless `mean` is finite and `scale` finite and positive.
     pub fn with_outcome_scaling(mut self, mean: f64, scale: f64) -> Result<Self, SchemaError> {
         if self.family != Family::Gaussian {
@@ -198,16 +201,17 @@ impl Schema {
         self.outcome
     }
 
-    /// The number of coefficients: one per feature and one for the intercept, which comes first.
+    /// The number of coefficients: one per feature and, in families that have an intercept, one for
+    /// it, which comes first.
     #[must_use]
     pub fn dims(&self) -> usize {
-        self.features.len() + 1
+        self.features.len() + usize::from(self.family.has_intercept())
     }
 
     /// The first four bytes of SHA-256 over the schema's canonical encoding.
     ///
     /// The encoding is the string `qis-evidence-schema-1`, one byte for the family (0 Gaussian,
-    /// 1 logistic), the outcome's mean and scale, the number of features as `u32`, each name as a
+    /// 1 logistic, 2 Cox), the outcome's mean and scale, the number of features as `u32`, each name as a
     /// `u32` length and its UTF-8 bytes, one byte for the scaling (0 site-local, 1 public), and
     /// for public scaling each feature's mean and scale. Integers and `f64` are little-endian.
     #[must_use]
@@ -248,10 +252,27 @@ impl Schema {
 }
 
 impl Family {
+    /// Whether the first coefficient is an intercept. In the Cox family the baseline hazard, which
+    /// the partial likelihood does not look at, takes its place.
+    #[must_use]
+    pub const fn has_intercept(self) -> bool {
+        match self {
+            Self::Gaussian | Self::Logistic => true,
+            Self::Cox => false,
+        }
+    }
+
+    /// How many coefficients a schema of this family can have.
+    pub(super) fn possible_dims(self) -> core::ops::RangeInclusive<usize> {
+        let intercept = usize::from(self.has_intercept());
+        1 + intercept..=Schema::MAX_FEATURES + intercept
+    }
+
     fn code(self) -> u8 {
         match self {
             Self::Gaussian => 0,
             Self::Logistic => 1,
+            Self::Cox => 2,
         }
     }
 }
@@ -301,6 +322,7 @@ mod tests {
         let schemas = [
             local(Family::Logistic, ["a", "b"]).unwrap(),
             local(Family::Gaussian, ["a", "b"]).unwrap(),
+            local(Family::Cox, ["a", "b"]).unwrap(),
             local(Family::Logistic, ["b", "a"]).unwrap(),
             local(Family::Logistic, ["ab", "c"]).unwrap(),
             local(Family::Logistic, ["a", "bc"]).unwrap(),
@@ -333,6 +355,7 @@ mod tests {
         assert_eq!(names(many), Err(SchemaError::FeatureCount { found: 65 }));
         let full = (0..64).map(|i| i.to_string()).collect();
         assert_eq!(names(full).unwrap().dims(), 65);
+        assert_eq!(Schema::new(Family::Cox, ["a", "b"], Scaling::SiteLocal).unwrap().dims(), 2);
         assert_eq!(names(vec!["a".into(), String::new()]), Err(SchemaError::NameLength { index: 1, len: 0 }));
         assert_eq!(names(vec!["x".repeat(65)]), Err(SchemaError::NameLength { index: 0, len: 65 }));
         assert_eq!(

@@ -4,7 +4,7 @@ use super::own::EvidenceError;
 use super::schema::{Scaling, Schema};
 
 /// Turns raw feature rows into the rows a model is fitted on: standardised, clipped to ±5, with
-/// a 1 for the intercept in front.
+/// a 1 for the intercept in front, in families that have one.
 ///
 /// A coefficient vector means nothing without the standardiser of the site it is used at: score
 /// new records with [`apply`](Self::apply) of the same [`Evidence`](super::Evidence).
@@ -15,6 +15,8 @@ pub struct Standardizer {
     mean: Vec<f64>,
     /// 0 for a feature without scale.
     scale: Vec<f64>,
+    intercept: bool,
+    public: bool,
 }
 
 /// A standard deviation this small beside the mean is rounding.
@@ -32,7 +34,13 @@ impl Standardizer {
             Scaling::Public { mean, scale } => (mean.clone(), scale.clone()),
             Scaling::SiteLocal => local(rows, schema.features().len())?,
         };
-        Ok(Self { mean, scale })
+        let public = matches!(schema.scaling(), Scaling::Public { .. });
+        Ok(Self { mean, scale, intercept: schema.family().has_intercept(), public })
+    }
+
+    /// Whether it says nothing of the site's records.
+    pub(super) fn is_public(&self) -> bool {
+        self.public
     }
 
     /// The number of raw features of a row.
@@ -41,7 +49,8 @@ impl Standardizer {
         self.mean.len()
     }
 
-    /// Standardises one raw row: `features + 1` numbers, the first of them 1.
+    /// Standardises one raw row: a number for each coefficient, so a 1 first where there is an
+    /// intercept.
     ///
     /// # Errors
     ///
@@ -61,7 +70,9 @@ impl Standardizer {
 
     /// Appends the standardised form of a finite row of the right length.
     pub(super) fn push_standardised(&self, row: &[f64], out: &mut Vec<f64>) {
-        out.push(1.0);
+        if self.intercept {
+            out.push(1.0);
+        }
         for ((&value, &mean), &scale) in row.iter().zip(&self.mean).zip(&self.scale) {
             // Two finite numbers may be infinitely far apart in floating point; the clip bounds it.
             out.push(if scale > 0.0 { ((value - mean) / scale).clamp(-Self::CLIP, Self::CLIP) } else { 0.0 });
@@ -132,6 +143,13 @@ mod tests {
         let schema = Schema::new(Family::Gaussian, ["a"], scaling).unwrap();
         let standardizer = Standardizer::of(&schema, &[1.0, 7.0]).unwrap();
         assert_eq!(standardizer.apply(&[13.0]).unwrap(), [1.0, 1.5]);
+    }
+
+    #[test]
+    fn a_family_without_intercept_has_the_features_alone() {
+        let schema = Schema::new(Family::Cox, ["a"], Scaling::SiteLocal).unwrap();
+        let standardizer = Standardizer::of(&schema, &[1.0, 3.0]).unwrap();
+        assert_eq!(standardizer.apply(&[2.0]).unwrap(), [0.0]);
     }
 
     #[test]

@@ -2,16 +2,16 @@ use alloc::vec::Vec;
 
 use nalgebra::{DMatrix, DVector};
 
-use super::encoding::{self, Codes, DecodingError, EncodingError};
+use super::encoding::{Codes, DecodingError, EncodingError, Format};
 use super::schema::Family;
 
 /// What a site's records say about the coefficients, as a quadratic form.
 ///
 /// Up to a constant, the log-likelihood of the records at coefficients `θ` is
 /// `h'θ - θ'Lθ/2`: exactly for the Gaussian family in units of its noise variance
-/// (`L = X'X`, `h = X'y`, and `y'y` beside them), and for the logistic family by a second-order
-/// expansion at the maximum of a weakly regularised likelihood (`L` the Fisher information there,
-/// `h = Lθ + gradient`; the Laplace approximation).
+/// (`L = X'X`, `h = X'y`, and `y'y` beside them), and for the logistic and the Cox family by a
+/// second-order expansion at the maximum of a weakly regularised likelihood (`L` the observed
+/// information there, `h = Lθ + gradient`; the Laplace approximation).
 ///
 /// A summary is either exact, from [`Evidence::summary`](super::Evidence::summary), or
 /// [decoded](Self::decode), in which case it remembers the bytes it came from and
@@ -50,32 +50,38 @@ impl EvidenceSummary {
     ///
     /// # Errors
     ///
-    /// [`DecodingError`], naming the part that is not as the [format](encoding) has it.
+    /// [`DecodingError`], naming the part that is not as the [format](super::encoding) has it.
     pub fn decode(family: Family, dims: usize, bytes: &[u8]) -> Result<Self, DecodingError> {
         let codes = Codes::read(family, dims, bytes)?;
         Ok(codes.restore())
     }
 
-    /// The payload of this summary, in the [format](encoding) documented with the module.
+    /// The payload of this summary, in the [format](super::encoding) documented with the module.
     ///
-    /// An exact summary is quantised; a decoded one comes out as it came in.
+    /// An exact summary is quantised: all of its precision where that fits into `budget` bytes, else
+    /// as many of its principal axes as fit. A decoded one comes out as it came in.
     ///
     /// # Errors
     ///
     /// [`EncodingError::BudgetTooSmall`] when the payload would exceed `budget` bytes,
     /// [`EncodingError::OutOfRange`] when a figure is beyond what the format can hold.
     pub fn encode(&self, budget: usize) -> Result<Vec<u8>, EncodingError> {
-        let needed = Self::encoded_len(self.family, self.dims());
-        if needed > budget {
-            return Err(EncodingError::BudgetTooSmall { needed, budget });
-        }
+        let (family, dims) = (self.family, self.dims());
+        let format = match &self.codes {
+            Some(codes) => Some(codes.format()).filter(|format| format.payload_len(family, dims) <= budget),
+            None => Format::within(family, dims, budget),
+        };
+        let Some(format) = format else {
+            let smallest = self.codes.as_ref().map_or(Format::smallest(family, dims), Codes::format);
+            return Err(EncodingError::BudgetTooSmall { needed: smallest.payload_len(family, dims), budget });
+        };
         match &self.codes {
             Some(codes) => Ok(codes.write()),
-            None => Ok(Codes::quantise(self)?.write()),
+            None => Ok(Codes::quantise(self, format)?.write()),
         }
     }
 
-    /// The length in bytes of every payload of this family and dimension.
+    /// The length in bytes of a payload of this family and dimension that has all of the precision.
     ///
     /// ```
     /// use qis_synth::evidence::{EvidenceSummary, Family};
@@ -84,7 +90,15 @@ impl EvidenceSummary {
     /// ```
     #[must_use]
     pub fn encoded_len(family: Family, dims: usize) -> usize {
-        encoding::payload_len(family, dims)
+        Format::Full.payload_len(family, dims)
+    }
+
+    /// The length in bytes of the smallest payload of this family and dimension: below
+    /// [`encoded_len`](Self::encoded_len) from some five coefficients on, with one principal axis of
+    /// the precision.
+    #[must_use]
+    pub fn smallest_len(family: Family, dims: usize) -> usize {
+        Format::smallest(family, dims).payload_len(family, dims)
     }
 
     /// The likelihood family.
