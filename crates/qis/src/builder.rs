@@ -24,7 +24,9 @@ use crate::events::Listeners;
 use crate::memory::MemoryStore;
 use crate::node::{Core, Inner, embed};
 use crate::overlay::{MOST_BOOTSTRAP, OverlayPart, fit};
+use crate::published::Published;
 use crate::{BuildError, Node};
+use qis_synth::Content;
 
 const PAGE: usize = 256;
 
@@ -231,9 +233,9 @@ impl NodeBuilder {
         }
         self.config.validate()?;
         let mut domains = BTreeMap::new();
-        for domain in self.domains {
+        for mut domain in self.domains {
             let tag = domain.tag;
-            domain.check_room(&self.config).map_err(|source| BuildError::Domain { domain: tag, source })?;
+            domain.fit(&self.config).map_err(|source| BuildError::Domain { domain: tag, source })?;
             if domains.insert(tag, domain).is_some() {
                 return Err(BuildError::DuplicateDomain { domain: tag });
             }
@@ -288,10 +290,14 @@ impl NodeBuilder {
             router.set_selection(tag, selection).map_err(refuse)?;
         }
         let mut states = BTreeMap::new();
+        let mut published = Published::default();
         for table in Table::ALL {
             for row in rows(&*self.store, table).await? {
                 if table == Table::Synthesis {
-                    states.extend(state(&row));
+                    match Router::<Domains>::published(&row) {
+                        Some((domain, records)) => published.restore(domain, records),
+                        None => states.extend(state(&row)),
+                    }
                 }
                 match router.restore(now, table, &row) {
                     // Without its own place in the order a node might use a number twice.
@@ -299,6 +305,16 @@ impl NodeBuilder {
                     // A damaged row of another kind is left out and counted: peers have what it held.
                     _ => {}
                 }
+            }
+        }
+        // The packet was durable before the count was, should that be missing.
+        for &tag in domains.0.keys() {
+            let me = router.root(router.author().identity.author());
+            let mut standing = router.standing(tag, now.wall);
+            if let Some((_, own)) = standing.find(|(author, _)| *author == me)
+                && let Some(Content::Evidence(summary)) = own.content()
+            {
+                published.restore(tag, summary.records());
             }
         }
         let situations = recall(&*self.embedder, &domains, &mut router, now).await;
@@ -310,6 +326,7 @@ impl NodeBuilder {
             deltas: BTreeMap::new(),
             states,
             pending: BTreeMap::new(),
+            published,
             emissions: BTreeMap::new(),
             pulls: BTreeMap::new(),
             listeners: Listeners::default(),

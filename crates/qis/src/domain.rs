@@ -24,6 +24,8 @@ pub struct Domain {
     pub(crate) situation: Option<String>,
     pub(crate) lifetime: Lifetime,
     pub(crate) min_records: usize,
+    /// The bytes that a signed packet leaves to evidence.
+    pub(crate) evidence_room: usize,
     selection: Option<Selection>,
 }
 
@@ -41,11 +43,11 @@ pub enum DomainError {
     #[error(transparent)]
     Tag(#[from] DomainTagError),
     /// A schema whose evidence fits no signed packet under this tag.
-    #[error("evidence on {dims} coefficients takes {needed} bytes, and a packet leaves {available}")]
+    #[error("evidence on {dims} coefficients takes at least {needed} bytes, and a packet leaves {available}")]
     TooWide {
         /// Coefficients of the schema.
         dims: usize,
-        /// Bytes of the evidence.
+        /// Bytes of the evidence, encoded as small as it can be.
         needed: usize,
         /// Bytes a packet leaves it.
         available: usize,
@@ -89,22 +91,35 @@ impl Domain {
     ///
     /// # Errors
     ///
-    /// [`DomainError`] when the prefix makes no tag (it has at most 23 bytes), or the schema has more features than a packet can carry
-    /// evidence on, which is about 30.
+    /// [`DomainError`] when the prefix makes no tag (it has at most 23 bytes), or the packets of the default configuration are too small for
+    /// any evidence on the schema's features, which does not happen.
     pub fn evidence(prefix: &str, schema: Schema) -> Result<Self, DomainError> {
         let tag = schema.domain(prefix)?;
         let kind = Kind::Evidence { schema: Arc::new(schema) };
-        let domain = Self::new(tag, kind, Arc::new(EmpiricalBayes::default()));
-        domain.check_room(&RouterConfig::default())?;
+        let mut domain = Self::new(tag, kind, Arc::new(EmpiricalBayes::default()));
+        domain.fit(&RouterConfig::default())?;
         Ok(domain)
     }
 
-    /// Whether evidence, with its gradient as the fingerprint, fits the packets of a node.
-    pub(crate) fn check_room(&self, config: &RouterConfig) -> Result<(), DomainError> {
+    /// Takes note of what the packets of a node leave to evidence, with its gradient as the fingerprint, if that is enough.
+    pub(crate) fn fit(&mut self, config: &RouterConfig) -> Result<(), DomainError> {
         let Kind::Evidence { schema } = &self.kind else { return Ok(()) };
-        let (dims, needed) = (schema.dims(), EvidenceSummary::encoded_len(schema.family(), schema.dims()));
-        let available = config.payload_room(self.tag.as_str().len(), dims - 1);
-        if needed > available { Err(DomainError::TooWide { dims, needed, available }) } else { Ok(()) }
+        let dims = schema.dims();
+        let needed = EvidenceSummary::smallest_len(schema.family(), dims);
+        let available = config.payload_room(self.tag.as_str().len(), self.gradient_dims());
+        if needed > available {
+            return Err(DomainError::TooWide { dims, needed, available });
+        }
+        self.evidence_room = available;
+        Ok(())
+    }
+
+    /// Dimensions of an evidence gradient, which leaves out the intercept; of a delta, should somebody ask.
+    pub(crate) fn gradient_dims(&self) -> usize {
+        match &self.kind {
+            Kind::Delta { dims } => *dims,
+            Kind::Evidence { schema } => schema.features().len(),
+        }
     }
 
     fn new(tag: DomainTag, kind: Kind, rule: Arc<dyn Synthesizer>) -> Self {
@@ -115,6 +130,7 @@ impl Domain {
             situation: None,
             lifetime: Lifetime::default(),
             min_records: 20,
+            evidence_room: 0,
             selection: None,
         }
     }
@@ -142,6 +158,12 @@ impl Domain {
 
     /// Evidence of fewer records is not published, since it would give them away; 20 by default. Such a site takes part by
     /// [`Node::observe`](crate::Node::observe): it listens.
+    ///
+    /// Nor is evidence published again before there are as many new records, since the difference of two publications is what was added:
+    /// it is refused until it has as many records more as this, unless it says the same as before. The node remembers how many records were
+    /// published, also when they were withdrawn or it was restarted on its store.
+    ///
+    /// Evidence [with noise](crate::Evidence::with_noise) is published whatever its records; its ledger counts what it gives away.
     pub const fn min_records(mut self, records: usize) -> Self {
         self.min_records = records;
         self

@@ -5,13 +5,14 @@ use std::pin::Pin;
 
 use futures_channel::oneshot;
 use qis_fingerprint::{Fingerprint, FingerprintError};
-use qis_packet::{Confidence, DomainTag, Draft, Lifetime, Lineage, MAX_PACKET_BYTES, Support};
+use qis_packet::{Confidence, DomainTag, Draft, Lifetime, Lineage, Support};
 use qis_route::Selection;
 use qis_route::proto::{EmissionId, EmitError as RouteError, Origin, PayloadRefusal, Receipt};
 use qis_synth::evidence::Evidence;
 
 use crate::domain::{Domain, Kind};
 use crate::node::{Core, EmissionWaiter, Node, OwnChange};
+use crate::published::Publication;
 use crate::{EmitError, Outcome};
 
 /// An emission that is about to be; await it for the [`Receipt`].
@@ -137,15 +138,24 @@ impl Emit {
             (None, None, Outcome::Evidence(evidence)) => gradient_fingerprint(domain, evidence)?,
             (None, text, _) => inner.embed(domain, text.as_deref()).await?,
         };
-        let draft = self.draft(domain, fingerprint)?;
+        let (draft, publication) = self.draft(domain, fingerprint)?;
         let now = inner.clock.now();
         let mut core = inner.lock();
         check_running(&self.node, &core)?;
+        if let Some(publication) = &publication {
+            core.published.check(domain, publication)?;
+        }
         let origin = Origin(&self.source);
         let id = match self.selection {
             Some(selection) => core.router.emit_to(now, draft, origin, selection)?,
             None => core.router.emit(now, draft, origin)?,
         };
+        if let Some(publication) = publication {
+            // Also if the store fails now: whether others will see the packet is not known then.
+            let records = publication.records;
+            core.published.note(domain.tag, publication);
+            core.router.keep_published(domain.tag, records);
+        }
         let observed = self.lineage.is_none();
         let change = if observed { OwnChange::Observed(self.outcome) } else { OwnChange::None };
         core.pending.insert(id, (domain.tag, change));
@@ -155,19 +165,24 @@ impl Emit {
         Ok(id)
     }
 
-    fn draft(&self, domain: &Domain, fingerprint: Fingerprint) -> Result<Draft, EmitError> {
+    /// The packet to be, and what it publishes of the site's records.
+    fn draft(
+        &self,
+        domain: &Domain,
+        fingerprint: Fingerprint,
+    ) -> Result<(Draft, Option<Publication>), EmitError> {
         check_outcome(domain, &self.outcome)?;
+        let mut publication = None;
         let (draft, confidence, support) = match &self.outcome {
             Outcome::Delta(values) => (Draft::delta(domain.tag, fingerprint, values), 0.5, None),
             Outcome::Evidence(evidence) => {
-                let (records, minimum) = (evidence.records(), domain.min_records);
-                if records < minimum {
-                    return Err(EmitError::TooFewRecords { records, minimum });
-                }
-                let bytes = evidence.summary().encode(MAX_PACKET_BYTES)?;
+                let payload = evidence.published().encode(domain.evidence_room)?;
                 let dims = u16::try_from(evidence.dims()).unwrap_or(u16::MAX);
-                let draft = Draft::evidence(domain.tag, fingerprint, dims, bytes);
-                (draft, evidence.confidence(), Some(records as u64))
+                let records = evidence.published().records();
+                let draft = Draft::evidence(domain.tag, fingerprint, dims, payload.clone());
+                // What noise gives away, its ledger counts.
+                publication = (!evidence.is_noisy()).then(|| Publication::new(evidence, payload));
+                (draft, evidence.confidence(), Some(records.into()))
             }
         };
         let value = self.confidence.unwrap_or(confidence);
@@ -175,10 +190,11 @@ impl Emit {
         let support = self.support.or(support).map_or(Support::UNKNOWN, Support::of);
         let lifetime = self.lifetime.unwrap_or(domain.lifetime);
         let draft = draft.confidence(confidence).support(support).lifetime(lifetime);
-        Ok(match self.lineage {
+        let draft = match self.lineage {
             Some(lineage) => draft.derived_from(lineage),
             None => draft,
-        })
+        };
+        Ok((draft, publication))
     }
 }
 
@@ -261,7 +277,7 @@ impl IntoFuture for Retract {
 ///
 /// A site with too few records looks for others by it: its own gradient would be its records.
 pub(crate) fn neutral_fingerprint(domain: &Domain) -> Result<Fingerprint, FingerprintError> {
-    let dims = gradient_dims(domain);
+    let dims = domain.gradient_dims();
     Fingerprint::from_vector(gradient_space(domain), &vec![1.0; dims])
 }
 
@@ -273,17 +289,19 @@ pub(crate) fn gradient_fingerprint(
     Fingerprint::from_vector(gradient_space(domain), &evidence.gradient_fingerprint())
 }
 
-/// Dimensions of an evidence gradient, which leaves out the intercept; of a delta, should somebody ask.
-fn gradient_dims(domain: &Domain) -> usize {
-    match &domain.kind {
-        Kind::Delta { dims } => *dims,
-        Kind::Evidence { schema } => schema.dims() - 1,
-    }
+/// What a synthesis says of the situation of a site with this evidence, if anything.
+pub(crate) fn expected_fingerprint(
+    domain: &Domain,
+    evidence: &Evidence,
+    estimate: &[f64],
+) -> Option<Fingerprint> {
+    let expected = evidence.expected_fingerprint(estimate).ok()?;
+    Fingerprint::from_vector(gradient_space(domain), &expected).ok()
 }
 
 /// The space of the evidence gradients of a domain: its tag names the schema.
 pub(crate) fn gradient_space(domain: &Domain) -> qis_fingerprint::SpaceId {
-    let dims = gradient_dims(domain);
+    let dims = domain.gradient_dims();
     let hash = domain.tag.schema_hash().map_or(0, u32::from_be_bytes);
     let name = format!("qis/evidence-gradient/1/{hash:08x}");
     qis_fingerprint::SpaceId::new(&name, u16::try_from(dims).unwrap_or(u16::MAX))

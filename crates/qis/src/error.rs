@@ -115,6 +115,19 @@ pub enum EmitError {
         /// The domain's minimum.
         minimum: usize,
     },
+    /// Evidence of so few records more than were published before that the difference would give them away. It can be published again once
+    /// there are `published + minimum` records; [`Node::observe`](crate::Node::observe) keeps it for this site's own synthesis until then.
+    #[error(
+        "evidence of {records} records is not published after {published}; the domain asks for {minimum} new ones"
+    )]
+    TooFewNewRecords {
+        /// Records behind the evidence.
+        records: usize,
+        /// Records behind what was published last.
+        published: usize,
+        /// How many more the domain asks for.
+        minimum: usize,
+    },
     /// The evidence can't be encoded.
     #[error("the evidence cannot be encoded")]
     Encoding(#[from] qis_synth::evidence::EncodingError),

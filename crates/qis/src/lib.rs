@@ -11,6 +11,7 @@ pub mod memory;
 mod node;
 mod outcome;
 mod overlay;
+mod published;
 mod synthesize;
 
 pub use builder::NodeBuilder;
@@ -49,6 +50,6 @@ pub use qis_route::{
 };
 pub use qis_synth as synth;
 pub use qis_synth::bayes::EmpiricalBayes;
-pub use qis_synth::evidence::{Evidence, Family, Scaling, Schema};
+pub use qis_synth::evidence::{Evidence, Family, Ledger, Noise, PrivacyError, Scaling, Schema};
 pub use qis_synth::rules::{AnchoredMean, Ema};
 pub use qis_synth::{Synthesis, Synthesizer, synthesizer_fn};

@@ -19,6 +19,7 @@ use crate::driver::Driver;
 use crate::emit::{Emit, Retract, check_outcome, gradient_fingerprint, neutral_fingerprint};
 use crate::events::{Events, Listeners};
 use crate::overlay::{OverlayPart, OverlayReport};
+use crate::published::Published;
 use crate::synthesize::Synthesize;
 use crate::{AuditError, EmitError, NodeBuilder, Outcome};
 
@@ -60,6 +61,7 @@ pub(crate) struct Core {
     pub(crate) states: BTreeMap<DomainTag, Vec<f64>>,
     /// What becomes of this site's own data once an emission is durable.
     pub(crate) pending: BTreeMap<EmissionId, (DomainTag, OwnChange)>,
+    pub(crate) published: Published,
     pub(crate) emissions: BTreeMap<EmissionId, EmissionWaiter>,
     pub(crate) pulls: BTreeMap<PullId, oneshot::Sender<Pulled>>,
     pub(crate) listeners: Listeners,

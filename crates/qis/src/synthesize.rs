@@ -11,12 +11,17 @@ use qis_synth::{Content, Own, OwnOutcome, Sample, Samples, Synthesis};
 
 use crate::SynthesizeError;
 use crate::domain::{Domain, Kind};
+use crate::emit::expected_fingerprint;
 use crate::node::Node;
 
 /// A synthesis that is about to be; await it for the [`Synthesis`].
 ///
 /// Only observed packets in force are looked at, the newest of each author. The result becomes the state of the domain, for rules that
 /// iterate; it is never emitted.
+///
+/// After the first synthesis of evidence this node has emitted, others find the node by what the synthesis makes of its gradient
+/// ([`Evidence::expected_fingerprint`](crate::Evidence::expected_fingerprint)), and it looks for others by that. Not after the synthesis of
+/// evidence that is only observed, or has noise, whose situation would give away what is not published.
 #[derive(Debug)]
 #[must_use = "nothing is synthesised until this is awaited"]
 pub struct Synthesize {
@@ -101,6 +106,14 @@ impl Synthesize {
         let bytes = synthesis.estimate.iter().flat_map(|value| value.to_le_bytes()).collect();
         core.router.keep(domain.tag, bytes);
         core.states.insert(domain.tag, synthesis.estimate.clone());
+        // Peers take noise out of the gradient of few records: from now on others find this site by what is left.
+        if let Some(evidence) = &evidence
+            && synthesis.origins > 0
+            && core.published.is_first_synthesis(domain.tag, evidence)
+            && let Some(fingerprint) = expected_fingerprint(domain, evidence, &synthesis.estimate)
+        {
+            core.router.announce(inner.clock.now(), domain.tag, fingerprint);
+        }
         drop(core);
         inner.wake.wake();
         Ok(synthesis)

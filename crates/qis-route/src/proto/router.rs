@@ -26,6 +26,9 @@ use crate::{
     Address, Candidates, Descriptor, HostError, HostErrorKind, Moment, Operation, Peer, Row, Selection, Table,
 };
 
+/// What follows the domain in the key of the number of published records. No tag has a zero in it.
+const PUBLISHED: &[u8] = b"\0published";
+
 const PURGE_EVERY: Duration = Duration::from_secs(600);
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(6 * 3600);
 const ANNOUNCE_AGAIN: Duration = Duration::from_secs(60);
@@ -298,6 +301,25 @@ impl<D: PayloadDecoder> Router<D> {
         let key = domain.as_str().as_bytes().to_vec();
         self.journal.stage_latest(Operation::Put { table: Table::Synthesis, key, value: state });
         self.pump();
+    }
+
+    /// Keeps how many records of the site's were published in a domain, for after a restart: [`published`](Self::published) reads it from the
+    /// row of [`Table::Synthesis`] it is in, beside the state of synthesis.
+    pub fn keep_published(&mut self, domain: DomainTag, records: u32) {
+        if self.poisoned {
+            return;
+        }
+        let key = [domain.as_str().as_bytes(), PUBLISHED].concat();
+        let value = records.to_le_bytes().to_vec();
+        self.journal.stage_latest(Operation::Put { table: Table::Synthesis, key, value });
+        self.pump();
+    }
+
+    /// What [`keep_published`](Self::keep_published) kept, if a row is such a one.
+    #[must_use]
+    pub fn published(row: &Row) -> Option<(DomainTag, u32)> {
+        let domain = std::str::from_utf8(row.key.strip_suffix(PUBLISHED)?).ok()?.parse().ok()?;
+        Some((domain, u32::from_le_bytes(row.value.as_slice().try_into().ok()?)))
     }
 
     /// What the node is called by its packets.
