@@ -3,7 +3,7 @@
 //! All methods fit a logistic regression; they differ in whom they listen to.
 
 use crate::data::{DIM, Design, FEATURES, Site};
-use crate::rng::Rng;
+use examples::Rng;
 
 /// Coefficients of a logistic regression, intercept first.
 pub(crate) type Theta = [f64; DIM];

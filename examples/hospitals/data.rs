@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::rng::Rng;
+use examples::Rng;
 
 /// The patients; `NOTICE` beside the file says where they come from.
 const HEART_CSV: &str = include_str!("../data/heart.csv");

@@ -17,7 +17,6 @@ mod data;
 mod network;
 mod plot;
 mod report;
-mod rng;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -27,8 +26,8 @@ use clap::Parser;
 
 use baselines::{Score, Theta};
 use data::{Design, Hospital, Study};
+use examples::Rng;
 use report::{Method, Report, Run};
-use rng::Rng;
 
 /// Four hospitals learn from each other without sharing a patient.
 #[derive(Debug, Parser)]
