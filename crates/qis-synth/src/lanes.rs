@@ -63,12 +63,14 @@ impl<const W: usize> Symmetric<W> {
         }
     }
 
-    /// Adds `weight x x'` for one vector `x` and a weight a lane.
-    pub(crate) fn add_outer(&mut self, weight: [f64; W], x: &[f64]) {
+    /// Adds the sum of `weight x x'` over `N` vectors `x`, each with a weight a lane, in their order.
+    /// Several at a time are loaded and stored once.
+    pub(crate) fn add_outer<const N: usize>(&mut self, weights: [[f64; W]; N], vectors: [&[f64]; N]) {
         let mut rest = self.elements.as_mut_slice();
-        for (i, xi) in x.iter().enumerate() {
+        for i in 0..self.dims {
             let (row, below) = rest.split_at_mut(i + 1);
-            add_multiples(row, weight.map(|w| w * xi), x);
+            let factors = core::array::from_fn(|n| weights[n].map(|w| w * vectors[n][i]));
+            add_multiples(row, factors, vectors);
             rest = below;
         }
     }
@@ -178,17 +180,20 @@ impl<const W: usize> Factors<W> {
         let dims = self.unit.dims;
         for i in 0..dims {
             let (before, rest) = b.split_at_mut(i);
+            let mut sum = rest[0];
             for (unit, value) in self.unit.row(i).iter().zip(before) {
-                subtract_product(&mut rest[0], unit, value);
+                subtract_product(&mut sum, unit, value);
             }
+            rest[0] = sum;
         }
         for (i, value) in b.iter_mut().enumerate() {
             *value = multiply(*value, self.inverse_pivot(i));
         }
         for i in (0..dims).rev() {
             let (before, rest) = b.split_at_mut(i);
+            let found = rest[0];
             for (unit, value) in self.unit.row(i).iter().zip(before) {
-                subtract_product(value, unit, &rest[0]);
+                subtract_product(value, unit, &found);
             }
         }
     }
@@ -289,13 +294,20 @@ pub(crate) fn add_scaled<const W: usize>(sum: &mut [[f64; W]], factor: [f64; W],
     }
 }
 
-/// `sum_j += factor * x_j` for numbers `x_j`.
+/// `sum_j += factor * x_j` for each of `N` factors and vectors of numbers `x_j`, in their order.
 // In a function of its own the compiler keeps to whole registers.
 #[inline(never)]
-pub(crate) fn add_multiples<const W: usize>(sums: &mut [[f64; W]], factor: [f64; W], x: &[f64]) {
-    for (sum, x) in sums.iter_mut().zip(x) {
-        for (sum, factor) in sum.iter_mut().zip(&factor) {
-            *sum += factor * x;
+pub(crate) fn add_multiples<const W: usize, const N: usize>(
+    sums: &mut [[f64; W]],
+    factors: [[f64; W]; N],
+    x: [&[f64]; N],
+) {
+    let x = x.map(|x| &x[..sums.len()]);
+    for (j, sum) in sums.iter_mut().enumerate() {
+        for (factor, x) in factors.iter().zip(x) {
+            for (sum, factor) in sum.iter_mut().zip(factor) {
+                *sum += factor * x[j];
+            }
         }
     }
 }

@@ -80,11 +80,11 @@ impl LogLikelihood for CoxRecords {
             for (event, (row, score)) in run.iter().zip(records.by_ref()) {
                 let relative = score.map(libm::exp);
                 lanes::add(&mut hazard, relative);
-                lanes::add_multiples(&mut first, relative, row);
-                second.add_outer(relative, row);
+                lanes::add_multiples(&mut first, [relative], [row]);
+                second.add_outer([relative], [row]);
                 if *event {
                     events += 1.0;
-                    lanes::add_multiples(gradient, [1.0; W], row);
+                    lanes::add_multiples(gradient, [[1.0; W]], [row]);
                 }
             }
             if events > 0.0 {

@@ -72,6 +72,9 @@ pub(crate) fn sigmoid(score: f64) -> f64 {
     1.0 / (1.0 + libm::exp(-score.clamp(-SCORE_LIMIT, SCORE_LIMIT)))
 }
 
+/// How many records are added at a time.
+const BLOCK: usize = 4;
+
 /// Records with outcomes 0 or 1, borrowed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LogisticRecords<'a> {
@@ -83,6 +86,21 @@ pub(crate) struct LogisticRecords<'a> {
 impl<'a> LogisticRecords<'a> {
     pub(crate) fn new(rows: &'a [f64], outcomes: &'a [f64], dims: usize) -> Self {
         Self { rows, outcomes, dims }
+    }
+
+    /// Adds the derivatives of `N` records.
+    fn add_block<const W: usize, const N: usize>(
+        &self,
+        outcomes: [f64; N],
+        rows: [&[f64]; N],
+        theta: &[[f64; W]],
+        gradient: &mut [[f64; W]],
+        precision: &mut Symmetric<W>,
+    ) {
+        let p = rows.map(|row| self.probabilities(row, theta));
+        let residuals = core::array::from_fn(|n| p[n].map(|p| outcomes[n] - p));
+        lanes::add_multiples(gradient, residuals, rows);
+        precision.add_outer(p.map(|p| p.map(|p| p * (1.0 - p))), rows);
     }
 
     fn probabilities<const W: usize>(&self, row: &[f64], theta: &[[f64; W]]) -> [f64; W] {
@@ -101,12 +119,15 @@ impl LogLikelihood for LogisticRecords<'_> {
         gradient: &mut [[f64; W]],
         precision: &mut Symmetric<W>,
     ) {
-        for (row, y) in self.rows.chunks_exact(self.dims).zip(self.outcomes) {
-            let p = self.probabilities(row, theta);
-            let residual = p.map(|p| y - p);
-            let curvature = p.map(|p| p * (1.0 - p));
-            lanes::add_multiples(gradient, residual, row);
-            precision.add_outer(curvature, row);
+        let (blocks, last) = self.outcomes.as_chunks::<BLOCK>();
+        let mut rows = self.rows.chunks_exact(self.dims);
+        let mut next = || rows.next().unwrap_or_default();
+        for block in blocks {
+            let rows: [&[f64]; BLOCK] = core::array::from_fn(|_| next());
+            self.add_block(*block, rows, theta, gradient, precision);
+        }
+        for y in last {
+            self.add_block([*y], [next()], theta, gradient, precision);
         }
     }
 
