@@ -93,14 +93,19 @@ impl Selection {
         }
     }
 
-    /// How many of the most similar ones to look up: the asking node may be among them.
-    pub(crate) fn similar_wanted(&self) -> usize {
+    /// How many of the most similar ones to look up before [choosing](Self::choose): the asking node may be among them.
+    #[must_use]
+    pub fn similar_wanted(&self) -> usize {
         let spare = if self.per_organisation.is_some() { SPARE } else { 1 };
         usize::from(self.similar) * spare + usize::from(self.sampled) * POOL + 1
     }
 
-    /// Chooses. `root` is what the keys of one author have in common, `me` this node's.
-    pub(crate) fn choose(
+    /// Chooses among what a directory found: the [`similar_wanted`](Self::similar_wanted) most similar ones, and [`random`](Self::random) or
+    /// more members at random. `root` is what the keys of one author have in common (the author itself where no key was rotated), `me`
+    /// this node's, and `draw` gives uniform numbers.
+    ///
+    /// The router does this by itself; it is here for hosts that study a network without one.
+    pub fn choose(
         &self,
         candidates: Candidates,
         root: impl Fn(AuthorId) -> AuthorId,
