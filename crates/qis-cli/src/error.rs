@@ -31,6 +31,8 @@ pub(crate) enum Error {
     Input { path: String, source: Box<Self> },
     #[error("{path}: {source}")]
     Vectors { path: String, source: Box<qis_sim::VectorError> },
+    #[error("{path}: {source}")]
+    Plan { path: String, source: Box<crate::plan::PlanError> },
     #[error("the overlay refuses: {0}")]
     Overlay(qis_route::overlay::OverlayError),
     #[error("over a DHT: {0}")]

@@ -8,6 +8,7 @@ mod hex;
 mod inspect;
 mod mean;
 mod mlp;
+mod plan;
 mod progress;
 mod rng;
 mod route;
@@ -24,7 +25,7 @@ use clap::{Parser, Subcommand};
 
 use error::Error;
 
-/// Measures the codec and the similarity routing of QIS, and shows what is in an outcome packet.
+/// Measures the codec and the similarity routing of QIS, says whether a consortium is worth joining, and shows what is in an outcome packet.
 ///
 /// Exit codes: 0 if all went well, 1 if the input is bad or the output cannot be written, 2 if the arguments are.
 #[derive(Debug, Parser)]
@@ -38,6 +39,7 @@ const EXAMPLES: &str = "\
 Examples:
   qis codec --dims 512 --bytes 320
   qis inspect packet.bin --network example
+  qis plan wards.csv --site hospital --target readmitted
   qis route --nodes 1000
   qis help codec";
 
@@ -45,6 +47,7 @@ Examples:
 enum Command {
     Codec(codec::Args),
     Inspect(inspect::Args),
+    Plan(plan::Args),
     Route(route::Args),
 }
 
@@ -88,6 +91,7 @@ fn run(cli: &Cli) -> Result<(), Error> {
     let answer = match &cli.command {
         Command::Codec(args) => codec::run(args)?,
         Command::Inspect(args) => inspect::run(args)?,
+        Command::Plan(args) => plan::run(args)?,
         Command::Route(args) => route::run(args)?,
     };
     let mut out = io::stdout().lock();

@@ -52,9 +52,21 @@ impl Rng {
 
     /// One of `items`.
     pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
-        // The high half of a 128-bit product is uniform below the length.
-        let index = (u128::from(self.bits()) * items.len() as u128) >> 64;
-        items.get(index as usize)
+        let index = self.below(items.len());
+        items.get(index)
+    }
+
+    /// Uniform in `0..count`; 0 when that is empty.
+    pub(crate) fn below(&mut self, count: usize) -> usize {
+        // The high half of a 128-bit product is uniform below the count.
+        ((u128::from(self.bits()) * count as u128) >> 64) as usize
+    }
+
+    /// Puts items into any order, each as likely as another (Fisher and Yates).
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for left in (2..=items.len()).rev() {
+            items.swap(self.below(left), left - 1);
+        }
     }
 }
 
@@ -77,6 +89,18 @@ mod tests {
         // The second moment of t(3) is 3 but the fourth does not exist: take the quartiles, at 0.765.
         let inside = (0..100_000).filter(|_| rng.student().abs() < 0.764_892_3).count();
         assert!((49_000..51_000).contains(&inside), "{inside}");
+    }
+
+    #[test]
+    fn every_order_is_as_likely_as_another() {
+        let mut rng = Rng::new(3, 4);
+        let mut counts = std::collections::BTreeMap::<[u8; 3], u32>::new();
+        for _ in 0..6000 {
+            let mut items = [0, 1, 2];
+            rng.shuffle(&mut items);
+            *counts.entry(items).or_default() += 1;
+        }
+        assert!(counts.len() == 6 && counts.values().all(|count| (850..1150).contains(count)), "{counts:?}");
     }
 
     #[test]
