@@ -1,6 +1,6 @@
 //! On whose behalf a node takes part.
 
-use std::fmt;
+use core::fmt;
 
 use sha2::{Digest, Sha256};
 
@@ -47,6 +47,7 @@ impl fmt::Debug for Organisation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
 
     #[test]
     fn names_and_bytes_make_it() {
