@@ -34,6 +34,30 @@ impl Decoded {
         Ok(())
     }
 
+    /// [`Decoded::add_scaled`] of one vector after the other, by its weight, but two at a time where they are of one mode: the same sum to
+    /// the bit, in less time.
+    ///
+    /// # Errors
+    ///
+    /// If `sum` has another number of coordinates than a vector; it is unchanged then.
+    pub fn add_all_scaled(terms: &[(f64, &Self)], sum: &mut [f64]) -> Result<(), DimsMismatch> {
+        terms.iter().try_for_each(|(_, vector)| vector.check_length(sum.len()))?;
+        let (pairs, rest) = terms.as_chunks::<2>();
+        for &[(first, a), (second, b)] in pairs {
+            match (&a.form, &b.form) {
+                (Form::Real(a), Form::Real(b)) => add_two((first, a), (second, b), sum),
+                (Form::Scaled { integers: a, scale: s }, Form::Scaled { integers: b, scale: t }) => {
+                    add_two((first * s, a), (second * t, b), sum);
+                }
+                _ => {
+                    a.add_scaled(first, sum)?;
+                    b.add_scaled(second, sum)?;
+                }
+            }
+        }
+        rest.iter().try_for_each(|(weight, vector)| vector.add_scaled(*weight, sum))
+    }
+
     /// [`Decoded::add_scaled`] in single precision: half the memory traffic, and 24 bits of each product.
     ///
     /// # Errors
@@ -156,6 +180,13 @@ fn add_integers(factor: f64, integers: &[i32], sum: &mut [f64]) {
     }
 }
 
+/// Adds two vectors of the length of `sum`, one after the other.
+fn add_two<T: Copy + Into<f64>>((first, a): (f64, &[T]), (second, b): (f64, &[T]), sum: &mut [f64]) {
+    for ((total, &a), &b) in sum.iter_mut().zip(a).zip(b) {
+        *total = *total + first * a.into() + second * b.into();
+    }
+}
+
 /// Checks the largest product. A bound by powers of two is enough for nearly all vectors; the others are looked at again.
 fn check_peak(factor: f64, bound: i32, integers: &[i32]) -> Result<(), AccumulateError> {
     if check_range(factor * (f64::from(bound) + 1.0)).is_ok() {
@@ -215,6 +246,25 @@ mod tests {
             assert!((*fixed as f64 / (1_u64 << FRACTION_BITS) as f64 - real).abs() < 1e-10);
             assert!((f64::from(single) - real).abs() < 1e-4);
         }
+    }
+
+    #[test]
+    fn many_add_as_one_after_the_other() {
+        let mut vectors = vectors();
+        vectors.insert(5, decode(Mode::Empty, 64, &[], 0).unwrap());
+        // Pairs of one mode and of two.
+        vectors[12..].sort_by_key(|vector| vector.integers().is_some());
+        let terms: Vec<_> =
+            vectors.iter().enumerate().map(|(i, vector)| (0.3 * i as f64 - 2.0, vector)).collect();
+        let (mut together, mut single) = ([0.1; 64], [0.1; 64]);
+        Decoded::add_all_scaled(&terms, &mut together).unwrap();
+        for (weight, vector) in &terms {
+            vector.add_scaled(*weight, &mut single).unwrap();
+        }
+        assert_eq!(together, single);
+        let shorter = decode(Mode::Empty, 63, &[], 0).unwrap();
+        assert!(Decoded::add_all_scaled(&[terms[0], (1.0, &shorter)], &mut together).is_err());
+        assert_eq!(together, single);
     }
 
     #[test]
