@@ -6,17 +6,16 @@ use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use qis::synth::evidence::EvidenceSummary;
-use qis::synth::{Content, Own, Sample, Samples};
+use qis::synth::{Content, Own, Sample, Samples, rules};
 use qis::{
-    AnchoredMean, AuthorId, Confidence, Ema, EmpiricalBayes, Evidence, Family, Scaling, Schema, Support,
-    Synthesizer,
+    AnchoredMean, AuthorId, Ema, EmpiricalBayes, Evidence, Family, Scaling, Schema, Support, Synthesizer,
 };
 
 const PEERS: u8 = 20;
 
 fn sample(author: u8, content: Content) -> Sample {
     let author = AuthorId::from_bytes([author; 16]);
-    Sample { author, similarity: 1.0, confidence: Confidence::FULL, support: Support::of(100), content }
+    Sample { similarity: 1.0, support: Support::of(100), ..Sample::new(author, content) }
 }
 
 /// The rules of plain vectors beside the loop they come down to.
@@ -53,6 +52,21 @@ fn deltas(criterion: &mut Criterion) {
         group.bench_function("ema", |bencher| {
             bencher.iter(|| article.synthesize(&Own::delta(&own), black_box(&samples)).unwrap());
         });
+        let noise = |i: u32| f64::from(i.wrapping_mul(2_654_435_761) >> 8) / f64::from(1_u32 << 24) - 0.5;
+        let unlike: Vec<Content> = (0..u32::from(PEERS))
+            .map(|peer| {
+                let vector: Vec<f32> = (0..dims as u32).map(|i| noise(i + 7919 * peer) as f32).collect();
+                Content::Delta(Arc::new(decode(&vector)))
+            })
+            .collect();
+        let samples = Samples::new((0..PEERS).zip(unlike).map(|(i, content)| sample(i, content)).collect());
+        let samples = samples.unwrap();
+        for name in rules::NAMES.into_iter().filter(|name| !["ema", "anchored-mean"].contains(name)) {
+            let rule = rules::by_name(name).unwrap();
+            group.bench_function(name, |bencher| {
+                bencher.iter(|| rule.synthesize(&Own::delta(&own), black_box(&samples)).unwrap());
+            });
+        }
         group.finish();
     }
 }

@@ -2,14 +2,15 @@
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use qis_codec::{Mode, decode};
 use qis_fuzz::Reader;
-use qis_packet::{AuthorId, Confidence, Support};
+use qis_packet::{AuthorId, Confidence, Organisation, Support, Timestamp};
 use qis_synth::bayes::EmpiricalBayes;
 use qis_synth::evidence::{Evidence, EvidenceSummary, Family, Scaling, Schema};
-use qis_synth::rules::{AnchoredMean, Ema};
+use qis_synth::rules::{self, Intake, Robust};
 use qis_synth::{Content, Own, Sample, Samples, Synthesizer};
 
 const X: [f64; 12] = [60.0, 3.0, 45.0, 9.0, 71.0, 2.0, 38.0, 5.0, 66.0, 8.0, 52.0, 1.0];
@@ -44,21 +45,34 @@ fuzz_target!(|data: &[u8]| {
             bytes.resize(EvidenceSummary::encoded_len(own.family(), 3), 0);
             EvidenceSummary::decode(own.family(), 3, &bytes).ok().map(Arc::new).map(Content::Evidence)
         };
-        let author = AuthorId::from_bytes([author; 16]);
-        samples.extend(content.map(|content| Sample { author, similarity, confidence, support, content }));
+        let id = AuthorId::from_bytes([author; 16]);
+        let organisation = (author % 3 == 2).then(|| Organisation::from_bytes([author / 6; 8]));
+        let time = Some(Timestamp::from_unix_seconds(u64::from(support.byte())));
+        samples.extend(content.map(|content| Sample {
+            similarity,
+            confidence,
+            support,
+            time,
+            organisation,
+            ..Sample::new(id, content)
+        }));
     }
     let mut turned = samples.clone();
     turned.reverse();
     let (samples, turned) = (Samples::new(samples).expect("a set"), Samples::new(turned).expect("a set"));
 
-    let (bayes, mean) = (EmpiricalBayes::default(), AnchoredMean::default());
-    let rules: &[&dyn Synthesizer] = if vectors { &[&mean, &Ema::DEFAULT] } else { &[&bayes] };
+    let mut rules: Vec<Box<dyn Synthesizer>> = vec![Box::new(EmpiricalBayes::default())];
+    if vectors {
+        let intake = Intake::DEFAULT.half_life(Duration::from_secs(9)).min_similarity(-0.5).max_norm(3.0);
+        rules = rules::NAMES.into_iter().filter_map(rules::by_name).collect();
+        rules.push(Box::new(Robust::default().with_intake(intake.max_abs(1e30).min_origins(2))));
+    }
     let owns = if vectors {
-        [Own::delta(&[1.0, -2.0, 0.5]), Own::nothing()]
+        [Own::delta(&[1.0, -2.0, 0.5]).at(Timestamp::from_unix_seconds(200)), Own::nothing()]
     } else {
         [Own::evidence(own), Own::nothing()]
     };
-    for &rule in rules {
+    for rule in &rules {
         for own in &owns {
             let Ok(synthesis) = rule.synthesize(own, &samples) else { continue };
             assert!(synthesis.estimate.iter().all(|value| value.is_finite()), "{synthesis:?}");

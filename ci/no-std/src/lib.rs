@@ -88,12 +88,12 @@ fn round_trip(records: &[f64], outcomes: &[f64], text: &str) -> Result<Vec<f64>,
     let packet = OutcomePacket::decode(&carried)?.verify(network, None)?;
 
     let summary = EvidenceSummary::decode(schema.family(), schema.dims(), packet.payload().bytes())?;
+    let content = Content::Evidence(Arc::new(summary));
     let sample = Sample {
-        author: packet.author(),
         similarity: packet.fingerprint().cosine(&fingerprint)?,
         confidence: packet.confidence(),
         support: packet.support(),
-        content: Content::Evidence(Arc::new(summary)),
+        ..Sample::new(packet.author(), content)
     };
     let samples = Samples::new(alloc::vec![sample])?;
     let synthesis = EmpiricalBayes::default().synthesize(&Own::evidence(&own), &samples)?;

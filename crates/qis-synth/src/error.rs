@@ -25,6 +25,14 @@ pub enum SynthesisError {
     /// No author puts any confidence in its sample, so there is no weighted mean.
     #[error("the confidences of all samples are zero")]
     ZeroConfidence,
+    /// Fewer independent origins stand behind the samples than the rule was told to want, and the site has nothing of its own.
+    #[error("{found} independent origins stand behind the samples, {needed} are wanted")]
+    TooFewOrigins {
+        /// How many there are.
+        found: usize,
+        /// How many are wanted.
+        needed: usize,
+    },
     /// The site's own data leads to a result that is not finite.
     #[error("the result is not finite")]
     NotFinite,

@@ -2,7 +2,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use qis_codec::Decoded;
-use qis_packet::{AuthorId, Confidence, Support};
+use qis_packet::{AuthorId, Confidence, Organisation, Support, Timestamp};
 
 use crate::evidence::{Evidence, EvidenceSummary};
 
@@ -15,6 +15,8 @@ pub struct Own<'a> {
     pub state: Option<&'a [f64]>,
     /// What this site observed itself, untouched by any synthesis.
     pub outcome: Option<OwnOutcome<'a>>,
+    /// What time it is, for rules that let old samples count for less. A rule has no clock; without this, age plays no part.
+    pub now: Option<Timestamp>,
 }
 
 /// What a site observed itself.
@@ -37,19 +39,25 @@ impl<'a> Own<'a> {
     /// A site with its own delta and no earlier state.
     #[must_use]
     pub fn delta(delta: &'a [f32]) -> Self {
-        Self { state: None, outcome: Some(OwnOutcome::Delta(delta)) }
+        Self { outcome: Some(OwnOutcome::Delta(delta)), ..Self::default() }
     }
 
     /// A site with its own evidence and no earlier state.
     #[must_use]
     pub fn evidence(evidence: &'a Evidence) -> Self {
-        Self { state: None, outcome: Some(OwnOutcome::Evidence(evidence)) }
+        Self { outcome: Some(OwnOutcome::Evidence(evidence)), ..Self::default() }
     }
 
     /// The same with the state of an earlier synthesis.
     #[must_use]
     pub fn with_state(self, state: &'a [f64]) -> Self {
         Self { state: Some(state), ..self }
+    }
+
+    /// The same at this time.
+    #[must_use]
+    pub fn at(self, now: Timestamp) -> Self {
+        Self { now: Some(now), ..self }
     }
 }
 
@@ -66,6 +74,28 @@ pub struct Sample {
     pub support: Support,
     /// What it sent.
     pub content: Content,
+    /// When the author says it observed this; a claim.
+    pub time: Option<Timestamp>,
+    /// On whose behalf the author takes part, as somebody other than the author vouches. An author that nobody vouches for counts as
+    /// an organisation of its own.
+    pub organisation: Option<Organisation>,
+}
+
+impl Sample {
+    /// What `author` sent, with full confidence and nothing else known of it. Fill in the rest:
+    /// `Sample { similarity, ..Sample::new(author, content) }`.
+    #[must_use]
+    pub fn new(author: AuthorId, content: Content) -> Self {
+        Self {
+            author,
+            similarity: 0.0,
+            confidence: Confidence::FULL,
+            support: Support::UNKNOWN,
+            content,
+            time: None,
+            organisation: None,
+        }
+    }
 }
 
 /// The content of a packet, decoded once and shared.

@@ -1,3 +1,4 @@
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -18,7 +19,8 @@ pub struct Synthesis {
     /// from rules that weigh the two; for [`EmpiricalBayes`](crate::bayes::EmpiricalBayes) the
     /// posterior probability of the hypotheses that come from the peers.
     pub peer_weight: Option<f64>,
-    /// How many independent origins carried weight.
+    /// How many independent origins carried weight: authors, of which the [rules](crate::rules) for plain vectors count those of one
+    /// [organisation](crate::Sample::organisation) as one.
     pub origins: usize,
     /// Why the peers were left out altogether; the estimate is the site's own then.
     pub abstained: Option<Abstention>,
@@ -53,7 +55,7 @@ pub enum Standing {
 }
 
 /// Why a sample was left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Exclusion {
     /// Its author puts no confidence in it.
@@ -62,6 +64,22 @@ pub enum Exclusion {
     Implausible,
     /// The rule abstained.
     Abstained,
+    /// It is of another kind or dimension than the domain's.
+    Domain,
+    /// An element is not finite, or larger than allowed.
+    Range,
+    /// Its author's situation is too unlike this site's.
+    Dissimilar,
+    /// It is many times as large as the others.
+    Outlier,
+    /// Its author's organisation has as many votes as it may have.
+    Organisation,
+    /// It says nearly the same as another one, which is counted.
+    Duplicate,
+    /// It is so old that nothing of it is left.
+    Stale,
+    /// The rule chose others.
+    NotChosen,
 }
 
 /// Why a rule left all peers out.
@@ -70,6 +88,13 @@ pub enum Exclusion {
 pub enum Abstention {
     /// There are no samples.
     NoPeers,
+    /// Fewer independent origins stand behind the samples than the rule was told to want.
+    TooFewOrigins {
+        /// How many there are.
+        found: usize,
+        /// How many are wanted.
+        needed: usize,
+    },
     /// The samples could not be combined in floating point, as values of extreme size can bring
     /// about.
     Numerical,
@@ -88,6 +113,18 @@ impl Synthesis {
             abstained: None,
         }
     }
+
+    /// How many samples were left out, by reason, in the order of the reasons.
+    #[must_use]
+    pub fn excluded(&self) -> BTreeMap<Exclusion, usize> {
+        let mut counts = BTreeMap::new();
+        for contribution in &self.contributions {
+            if let Standing::Excluded(reason) = contribution.standing {
+                *counts.entry(reason).or_default() += 1;
+            }
+        }
+        counts
+    }
 }
 
 impl Contribution {
@@ -101,7 +138,7 @@ impl Contribution {
 /// Estimates of more coordinates than this are not printed.
 const PRINTED_DIMS: usize = 16;
 
-/// Prints a line about the whole, a short estimate, and a line for each contribution.
+/// Prints a line about the whole, a short estimate, how many samples were left out and why, and a line for each contribution.
 impl fmt::Display for Synthesis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (dims, origins) = (self.estimate.len(), self.origins);
@@ -115,6 +152,11 @@ impl fmt::Display for Synthesis {
         if dims > 0 && dims <= PRINTED_DIMS {
             write!(f, "\nestimate:")?;
             self.estimate.iter().try_for_each(|value| write!(f, " {value:.3}"))?;
+        }
+        let mut lead = "\nleft out: ";
+        for (reason, count) in self.excluded() {
+            write!(f, "{lead}{count} {reason}")?;
+            lead = ", ";
         }
         for contribution in &self.contributions {
             let Contribution { author, weight, standing } = contribution;
@@ -140,16 +182,27 @@ impl fmt::Display for Exclusion {
             Self::NoConfidence => "no confidence",
             Self::Implausible => "implausible",
             Self::Abstained => "the rule abstained",
+            Self::Domain => "not of the domain",
+            Self::Range => "out of range",
+            Self::Dissimilar => "dissimilar",
+            Self::Outlier => "outlier",
+            Self::Organisation => "beyond the votes of its organisation",
+            Self::Duplicate => "near-duplicate",
+            Self::Stale => "stale",
+            Self::NotChosen => "not chosen",
         })
     }
 }
 
 impl fmt::Display for Abstention {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoPeers => "no peers",
-            Self::Numerical => "beyond floating point",
-        })
+        match self {
+            Self::NoPeers => f.write_str("no peers"),
+            Self::TooFewOrigins { found, needed } => {
+                write!(f, "{found} independent origins, {needed} are wanted")
+            }
+            Self::Numerical => f.write_str("beyond floating point"),
+        }
     }
 }
 
@@ -172,6 +225,7 @@ mod tests {
         let expected = alloc::format!(
             "3 dimensions, origins: 1, weight of peers: 0.250\n\
              estimate: 0.000 0.000 0.000\n\
+             left out: 1 implausible\n\
              {author}  1.000  discounted to 0.500\n\
              {author}  0.000  excluded: implausible"
         );

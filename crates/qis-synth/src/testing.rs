@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use qis_packet::{AuthorId, Confidence, Support};
+use qis_packet::{AuthorId, Confidence};
 
 use crate::evidence::{Evidence, EvidenceSummary, Family, Scaling, Schema};
 use crate::samples::{Content, Sample};
@@ -75,13 +75,8 @@ pub(crate) fn received(author: u8, evidence: &Evidence) -> Sample {
 }
 
 pub(crate) fn sample(author: u8, confidence: f64, content: Content) -> Sample {
-    Sample {
-        author: AuthorId::from_bytes([author; 16]),
-        similarity: 0.0,
-        confidence: Confidence::from_f64(confidence).unwrap(),
-        support: Support::UNKNOWN,
-        content,
-    }
+    let confidence = Confidence::from_f64(confidence).unwrap();
+    Sample { confidence, ..Sample::new(AuthorId::from_bytes([author; 16]), content) }
 }
 
 /// A plain vector, as it is received.

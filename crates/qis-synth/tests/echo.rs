@@ -57,12 +57,12 @@ fn site(random: &mut Random) -> Site {
 }
 
 fn sample(author: usize, site: &Site) -> Sample {
+    let author = AuthorId::from_bytes([u8::try_from(author).unwrap() + 1; 16]);
     Sample {
-        author: AuthorId::from_bytes([u8::try_from(author).unwrap() + 1; 16]),
         similarity: 1.0,
         confidence: Confidence::FULL,
         support: Support::of(RECORDS as u64),
-        content: Content::Evidence(Arc::clone(&site.received)),
+        ..Sample::new(author, Content::Evidence(Arc::clone(&site.received)))
     }
 }
 

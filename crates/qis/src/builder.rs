@@ -23,6 +23,7 @@ use crate::driver::{ANNOUNCE_ALLOWED, contained};
 use crate::events::Listeners;
 use crate::memory::MemoryStore;
 use crate::node::{Core, Inner, embed};
+use crate::organisations::Organisations;
 use crate::overlay::{MOST_BOOTSTRAP, OverlayPart, fit};
 use crate::published::Published;
 use crate::{BuildError, Node};
@@ -324,6 +325,7 @@ impl NodeBuilder {
             overlay,
             evidence: BTreeMap::new(),
             deltas: BTreeMap::new(),
+            organisations: Organisations::default(),
             states,
             pending: BTreeMap::new(),
             published,

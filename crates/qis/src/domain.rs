@@ -9,7 +9,7 @@ use qis_route::Selection;
 use qis_route::proto::{ConfigError, PayloadDecoder, PayloadRefusal, RouterConfig};
 use qis_synth::bayes::EmpiricalBayes;
 use qis_synth::evidence::{EvidenceSummary, Schema};
-use qis_synth::rules::{AnchoredMean, Ema};
+use qis_synth::rules::{Ema, Robust};
 use qis_synth::{Content, Synthesizer};
 
 /// A domain a node takes part in: what its packets hold, and by which rule they are synthesised.
@@ -64,7 +64,11 @@ pub enum DomainError {
 }
 
 impl Domain {
-    /// A domain of plain vectors of `dims` coordinates, synthesised by [`AnchoredMean`]: for peers that trust each other.
+    /// A domain of plain vectors of `dims` coordinates, synthesised by [`Robust`]: no peer can mislead the site by itself.
+    ///
+    /// Among peers that trust each other, [`AnchoredMean`](crate::AnchoredMean) makes more of what they say, and listens to their
+    /// confidence: `.synthesizer(AnchoredMean::default())`. `.synthesizer(Robust::hostile())` is for a network with
+    /// members who would like to mislead.
     ///
     /// # Errors
     ///
@@ -73,7 +77,7 @@ impl Domain {
         if dims == 0 || dims > MAX_DIMS {
             return Err(DomainError::Dims { dims });
         }
-        Ok(Self::new(tag.parse()?, Kind::Delta { dims }, Arc::new(AnchoredMean::default())))
+        Ok(Self::new(tag.parse()?, Kind::Delta { dims }, Arc::new(Robust::default())))
     }
 
     /// A domain of plain vectors, synthesised by exactly the rule of the article the project comes from, [`Ema`].
@@ -172,7 +176,7 @@ impl Domain {
     /// To whom outcomes of this domain are sent, and whom a pull asks.
     ///
     /// By default it is that of the node's [configuration](RouterConfig::selection); where that has none either,
-    /// [`Selection::balanced`] for evidence, and [`Selection::article`] for plain vectors, whose rules take the mean of what they get:
+    /// [`Selection::balanced`] for evidence, and [`Selection::article`] for plain vectors, whose rules take some mean of what they get:
     /// outcomes of sites unlike this one would only pull it away. Among strangers, take [`Selection::hostile`].
     pub const fn selection(mut self, selection: Selection) -> Self {
         self.selection = Some(selection);

@@ -165,7 +165,9 @@ impl Driver {
 
     fn hand_in(&self, input: Input) {
         let now = self.inner.clock.now();
-        self.inner.lock().router.handle(now, input);
+        let mut core = self.inner.lock();
+        core.organisations.learn(&input);
+        core.router.handle(now, input);
     }
 
     /// Sleeps until the next time-out of the router or the overlays. Returns whether one was handed in.

@@ -9,6 +9,7 @@ mod error;
 mod events;
 pub mod memory;
 mod node;
+mod organisations;
 mod outcome;
 mod overlay;
 mod published;
@@ -51,5 +52,7 @@ pub use qis_route::{
 pub use qis_synth as synth;
 pub use qis_synth::bayes::EmpiricalBayes;
 pub use qis_synth::evidence::{Evidence, Family, Ledger, Noise, PrivacyError, Scaling, Schema};
-pub use qis_synth::rules::{AnchoredMean, Ema};
+pub use qis_synth::rules::{
+    AnchoredMean, CenteredClip, Ema, GeometricMedian, Intake, Krum, Median, MultiKrum, Robust, TrimmedMean,
+};
 pub use qis_synth::{Synthesis, Synthesizer, synthesizer_fn};

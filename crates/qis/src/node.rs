@@ -11,13 +11,14 @@ use futures_util::task::AtomicWaker;
 use qis_fingerprint::{EmbedError, EmbedErrorKind, Embedder, Fingerprint};
 use qis_packet::{AuthorId, DomainTag, Opening, OutcomePacket, Timestamp};
 use qis_route::proto::{EmissionId, PullId, Pulled, Receipt, Refusal, Router, Stats, Verdict};
-use qis_route::{Address, Clock, Directory, Store, Transport};
+use qis_route::{Address, Clock, Directory, Organisation, Store, Transport};
 use qis_synth::evidence::Evidence;
 
 use crate::domain::{Domain, Domains};
 use crate::driver::Driver;
 use crate::emit::{Emit, Retract, check_outcome, gradient_fingerprint, neutral_fingerprint};
 use crate::events::{Events, Listeners};
+use crate::organisations::Organisations;
 use crate::overlay::{OverlayPart, OverlayReport};
 use crate::published::Published;
 use crate::synthesize::Synthesize;
@@ -57,6 +58,8 @@ pub(crate) struct Core {
     /// This site's own data, as it gave them. Evidence is never stored: the host brings it again after a restart.
     pub(crate) evidence: BTreeMap<DomainTag, Arc<Evidence>>,
     pub(crate) deltas: BTreeMap<DomainTag, Vec<f32>>,
+    /// On whose behalf authors take part, as look-ups and the host said.
+    pub(crate) organisations: Organisations,
     /// The last synthesis of each domain, for rules that iterate.
     pub(crate) states: BTreeMap<DomainTag, Vec<f64>>,
     /// What becomes of this site's own data once an emission is durable.
@@ -123,6 +126,15 @@ impl Node {
     /// ```
     pub fn emit(&self, domain: impl AsRef<str>, outcome: impl Into<Outcome>) -> Emit {
         Emit::new(self.clone(), domain.as_ref().to_owned(), outcome.into())
+    }
+
+    /// Says on whose behalf an author takes part, for rules that count the votes of an organisation.
+    ///
+    /// What the directory or the overlay's [admission](crate::NodeBuilder::admission) says of the nodes that look-ups find is
+    /// remembered without this, and is what counts where the two differ and it came later. An author of whom
+    /// nothing is known counts as an organisation of its own. It is kept in memory, of 16,384 authors at most; beyond, the one of whom it was first said is forgotten.
+    pub fn set_organisation(&self, author: AuthorId, organisation: Organisation) {
+        self.inner.lock().organisations.set(author, organisation);
     }
 
     /// Keeps an outcome for this site's own synthesis, in memory, and sends nothing of it.

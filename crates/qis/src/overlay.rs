@@ -14,6 +14,7 @@ use qis_route::{Address, Candidates, HostError, HostErrorKind, Moment, Peer};
 
 use crate::domain::Domains;
 use crate::node::Core;
+use crate::organisations::Organisations;
 
 /// The most addresses to join by.
 pub(crate) const MOST_BOOTSTRAP: usize = 16;
@@ -303,8 +304,13 @@ impl OverlayPart {
         }
     }
 
-    /// The next frame to send. What happened meanwhile is told to the router first.
-    fn next_send(&mut self, now: Moment, router: &mut Router<Domains>) -> Option<OverlaySend> {
+    /// The next frame to send. What happened meanwhile is told to the router first, and remembered of organisations.
+    fn next_send(
+        &mut self,
+        now: Moment,
+        router: &mut Router<Domains>,
+        organisations: &mut Organisations,
+    ) -> Option<OverlaySend> {
         loop {
             let (space, output) = self.overlays.poll_output()?;
             match output {
@@ -318,6 +324,7 @@ impl OverlayPart {
                 }
                 Output::Event(event) => {
                     if let Some(input) = self.take_event(now, space, event) {
+                        organisations.learn(&input);
                         router.handle(now, input);
                     }
                 }
@@ -398,7 +405,7 @@ impl Core {
     }
 
     pub(crate) fn next_overlay_send(&mut self, now: Moment) -> Option<OverlaySend> {
-        self.overlay.as_mut()?.next_send(now, &mut self.router)
+        self.overlay.as_mut()?.next_send(now, &mut self.router, &mut self.organisations)
     }
 
     /// When the router or the overlays want to be called again.

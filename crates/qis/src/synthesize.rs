@@ -70,11 +70,12 @@ impl Synthesize {
                     own_packet = Some(content);
                 } else {
                     samples.push(Sample {
-                        author,
                         similarity: similarity(own_fingerprint.as_ref(), packet.fingerprint()),
                         confidence: packet.confidence(),
                         support: packet.support(),
-                        content: content.clone(),
+                        time: Some(packet.time()),
+                        organisation: core.organisations.of(author, packet.author()),
+                        ..Sample::new(author, content.clone())
                     });
                 }
             }
@@ -95,7 +96,7 @@ impl Synthesize {
             Kind::Delta { .. } => delta.as_deref().map(OwnOutcome::Delta),
             Kind::Evidence { .. } => evidence.as_deref().map(OwnOutcome::Evidence),
         };
-        let mut own = Own::nothing();
+        let mut own = Own::nothing().at(now);
         own.outcome = outcome;
         own.state = state.as_deref();
         // Authors are the keys of the router's table, so none is there twice.

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use qis::memory::{ManualClock, MemoryDirectory, MemoryStore, Network};
+use qis::synth::Exclusion;
 use qis::{
-    Address, BuildError, Delivery, Descriptor, Directory, Domain, Embedder, EmitError, Evidence, Family,
-    Fingerprint, HostError, HostErrorKind, Identity, Lifetime, NetworkId, Node, NodeBuilder, NodeEvent, Peer,
-    Receipt, RouterConfig, Scaling, Schema, Selection, SpaceId, SynthesizeError, Timestamp, Transport,
-    async_trait, embedder_fn,
+    Address, AnchoredMean, BuildError, Delivery, Descriptor, Directory, Domain, Embedder, EmitError,
+    Evidence, Family, Fingerprint, HostError, HostErrorKind, Identity, Lifetime, NetworkId, Node,
+    NodeBuilder, NodeEvent, Organisation, Peer, Receipt, RouterConfig, Scaling, Schema, Selection, SpaceId,
+    SynthesizeError, Timestamp, Transport, async_trait, embedder_fn,
 };
 
 const DOMAIN: &str = "cardiology/heart";
@@ -49,11 +50,11 @@ async fn two_sites_learn_from_each_other() {
     assert_eq!((receipt.delivered(), receipt.recipients.len()), (1, 1));
     assert!(receipt.bytes <= 512);
     b.emit(DOMAIN, [0.0, 1.0]).await.unwrap();
-    // Anchored on one's own: 0.7 of it and 0.3 of the others'.
-    assert_close(&a.synthesize(DOMAIN).await.unwrap().estimate, &[0.7, 0.3]);
-    assert_close(&b.synthesize(DOMAIN).await.unwrap().estimate, &[0.3, 0.7]);
+    // One peer is no crowd: half of one's own, and half of the mean of both.
+    assert_close(&a.synthesize(DOMAIN).await.unwrap().estimate, &[0.75, 0.25]);
+    assert_close(&b.synthesize(DOMAIN).await.unwrap().estimate, &[0.25, 0.75]);
     // Synthesis is no new evidence: doing it again changes nothing, and nothing was sent.
-    assert_close(&a.synthesize(DOMAIN).await.unwrap().estimate, &[0.7, 0.3]);
+    assert_close(&a.synthesize(DOMAIN).await.unwrap().estimate, &[0.75, 0.25]);
     assert_eq!(a.stats().emissions + b.stats().emissions, 2);
 }
 
@@ -140,7 +141,9 @@ async fn each_misuse_is_an_error_and_changes_nothing() {
 #[tokio::test]
 async fn no_confidence_at_all_is_an_error_not_a_division() {
     let net = Network::new();
-    let (a, b) = (clinic(&net, 1).await, clinic(&net, 2).await);
+    let mean = || Domain::delta(DOMAIN, 2).unwrap().synthesizer(AnchoredMean::default());
+    let a = start(&net, builder(&net, 1).domain(mean())).await;
+    let b = clinic(&net, 2).await;
     a.emit(DOMAIN, [1.0, 2.0]).await.unwrap();
     b.emit(DOMAIN, [9.0, 9.0]).confidence(0.0).await.unwrap();
     let error = a.synthesize(DOMAIN).await.unwrap_err();
@@ -169,7 +172,7 @@ async fn one_who_joins_late_pulls_what_waits_for_it() {
     late.emit(DOMAIN, [0.0, 0.0]).await.unwrap();
     assert!(late.synthesize(DOMAIN).await.unwrap().abstained.is_some());
     let synthesis = late.synthesize(DOMAIN).pull().await.unwrap();
-    assert_close(&synthesis.estimate, &[0.3, 0.3]);
+    assert_close(&synthesis.estimate, &[0.25, 0.25]);
 }
 
 #[tokio::test]
@@ -650,7 +653,7 @@ async fn a_site_that_changes_its_key_stays_one_site() {
     assert_eq!((receipt.delivered(), receipt.recipients.len()), (1, 1), "and it does not send to itself");
     assert_eq!(b.standing(DOMAIN).len(), 1, "one author");
     b.emit(DOMAIN, [0.0]).await.unwrap();
-    assert_close(&b.synthesize(DOMAIN).await.unwrap().estimate, &[0.9]);
+    assert_close(&b.synthesize(DOMAIN).await.unwrap().estimate, &[0.75]);
 }
 
 #[tokio::test]
@@ -812,4 +815,29 @@ async fn a_domain_says_who_gets_its_outcomes() {
     assert_eq!(log(), [("any", 41), ("similar", 41)], "similar ones take the places");
     let refused = self::builder(&net, 9).domain(domain().selection(Selection::most_similar(1001))).build();
     assert!(matches!(refused.await, Err(BuildError::Domain { .. })));
+}
+
+#[tokio::test]
+async fn an_organisation_has_two_votes_by_the_directory_s_word_or_the_host_s() {
+    let net = Network::new();
+    let mut nodes = Vec::new();
+    for seed in 1..=8 {
+        nodes.push(clinic(&net, seed).await);
+    }
+    let [one, other] = ["one", "other"].map(Organisation::new);
+    for node in &nodes[1..4] {
+        net.directory().set_organisation(node.author(), one).unwrap();
+    }
+    for (i, node) in nodes.iter().enumerate() {
+        node.emit(DOMAIN, [i as f32, 1.0]).await.unwrap();
+    }
+    let capped = async || {
+        let excluded = nodes[0].synthesize(DOMAIN).pull().await.unwrap().excluded();
+        excluded.get(&Exclusion::Organisation).copied().unwrap_or(0)
+    };
+    assert_eq!(capped().await, 1);
+    for node in &nodes[4..] {
+        nodes[0].set_organisation(node.author(), other);
+    }
+    assert_eq!(capped().await, 3);
 }

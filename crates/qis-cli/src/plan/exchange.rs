@@ -242,11 +242,10 @@ fn fingerprint(schema: &Schema, evidence: &Evidence) -> Result<Fingerprint, Plan
 
 fn sample(packet: &OutcomePacket, content: Content) -> Sample {
     Sample {
-        author: packet.author(),
         similarity: 0.0,
         confidence: packet.confidence(),
         support: packet.support(),
-        content,
+        ..Sample::new(packet.author(), content)
     }
 }
 

@@ -222,7 +222,7 @@ fn refuse(sample: &Sample, mismatch: Mismatch) -> SynthesisError {
 /// The site's own estimate, with every sample left out for `reason`.
 fn alone(own: Option<&Evidence>, samples: &Samples, reason: Abstention) -> Result<Synthesis, SynthesisError> {
     let own = own.ok_or(match reason {
-        Abstention::NoPeers => SynthesisError::Nothing,
+        Abstention::NoPeers | Abstention::TooFewOrigins { .. } => SynthesisError::Nothing,
         Abstention::Numerical => SynthesisError::NotFinite,
     })?;
     let averaged = guard::average_local(own).map_err(|Singular| SynthesisError::NotFinite)?;

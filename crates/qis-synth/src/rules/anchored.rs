@@ -1,8 +1,5 @@
-use alloc::vec;
-use alloc::vec::Vec;
-
-use super::deltas::{self, Mean};
-use super::{ShareError, share};
+use super::deltas::{self, Blend};
+use super::{Intake, ShareError, share};
 use crate::error::SynthesisError;
 use crate::samples::{Own, Samples};
 use crate::synthesis::Synthesis;
@@ -20,6 +17,7 @@ use crate::synthesizer::Synthesizer;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AnchoredMean {
     alpha: f64,
+    intake: Intake,
 }
 
 impl AnchoredMean {
@@ -30,7 +28,13 @@ impl AnchoredMean {
     /// [`ShareError`] when it is outside that range or not a number.
     pub fn new(alpha: f64) -> Result<Self, ShareError> {
         let alpha = share("alpha", alpha)?;
-        Ok(Self { alpha })
+        Ok(Self { alpha, intake: Intake::DEFAULT })
+    }
+
+    /// Takes in what this lets pass.
+    #[must_use]
+    pub const fn with_intake(self, intake: Intake) -> Self {
+        Self { intake, ..self }
     }
 
     /// The share of the site's own delta.
@@ -43,24 +47,14 @@ impl AnchoredMean {
 /// Gives the site's own delta 0.7.
 impl Default for AnchoredMean {
     fn default() -> Self {
-        Self { alpha: 0.7 }
+        Self { alpha: 0.7, intake: Intake::DEFAULT }
     }
 }
 
 impl Synthesizer for AnchoredMean {
     fn synthesize(&self, own: &Own<'_>, samples: &Samples) -> Result<Synthesis, SynthesisError> {
-        let own = deltas::own_delta(own)?;
-        if samples.is_empty() {
-            return deltas::alone(own);
-        }
-        let mean = Mean::of(samples, own.as_ref().map(Vec::len))?;
-        match own {
-            Some(own) => mean.blend(&own, self.alpha),
-            None => {
-                let zeros = vec![0.0; mean.values.len()];
-                mean.blend(&zeros, 0.0)
-            }
-        }
+        let blend = Blend { own: deltas::own_delta(own)?, own_share: self.alpha, from_zero: false };
+        blend.with_mean(&self.intake, own, samples)
     }
 }
 
@@ -68,6 +62,7 @@ impl Synthesizer for AnchoredMean {
 mod tests {
     use super::*;
     use crate::testing::delta;
+    use alloc::vec;
 
     #[test]
     fn the_anchor_is_the_own_delta_and_never_the_state() {

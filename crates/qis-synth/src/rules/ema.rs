@@ -1,8 +1,5 @@
-use alloc::vec;
-use alloc::vec::Vec;
-
-use super::deltas::{self, Mean};
-use super::{ShareError, share};
+use super::deltas::{self, Blend};
+use super::{Intake, ShareError, share};
 use crate::error::SynthesisError;
 use crate::samples::{Own, Samples};
 use crate::synthesis::Synthesis;
@@ -21,11 +18,12 @@ use crate::synthesizer::Synthesizer;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ema {
     retain: f64,
+    intake: Intake,
 }
 
 impl Ema {
     /// Retains 0.7.
-    pub const DEFAULT: Self = Self { retain: 0.7 };
+    pub const DEFAULT: Self = Self { retain: 0.7, intake: Intake::DEFAULT };
 
     /// Retains the share `retain` of the state, from 0 to 1.
     ///
@@ -34,7 +32,13 @@ impl Ema {
     /// [`ShareError`] when it is outside that range or not a number.
     pub fn new(retain: f64) -> Result<Self, ShareError> {
         let retain = share("retain", retain)?;
-        Ok(Self { retain })
+        Ok(Self { retain, intake: Intake::DEFAULT })
+    }
+
+    /// Takes in what this lets pass.
+    #[must_use]
+    pub const fn with_intake(self, intake: Intake) -> Self {
+        Self { intake, ..self }
     }
 
     /// The share of the state that is retained.
@@ -54,12 +58,8 @@ impl Synthesizer for Ema {
     fn synthesize(&self, own: &Own<'_>, samples: &Samples) -> Result<Synthesis, SynthesisError> {
         let delta = deltas::own_delta(own)?;
         let state = deltas::own_state(own)?.or(delta);
-        if samples.is_empty() {
-            return deltas::alone(state);
-        }
-        let mean = Mean::of(samples, state.as_ref().map(Vec::len))?;
-        let state = state.unwrap_or_else(|| vec![0.0; mean.values.len()]);
-        mean.blend(&state, self.retain)
+        let blend = Blend { own: state, own_share: self.retain, from_zero: true };
+        blend.with_mean(&self.intake, own, samples)
     }
 }
 
@@ -69,7 +69,8 @@ mod tests {
     use crate::error::Mismatch;
     use crate::samples::OwnOutcome;
     use crate::synthesis::{Abstention, Exclusion, Standing};
-    use crate::testing::{delta, received, site};
+    use crate::testing::{delta, site};
+    use alloc::vec;
 
     fn near(a: &[f64], b: &[f64]) -> bool {
         a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12)
@@ -116,19 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn own_data_that_does_not_fit_is_refused() {
         let evidence =
             site(&mut crate::testing::Random(1), crate::evidence::Family::Logistic, &[0.0, 1.0], 5);
         let run = |own: Own<'_>, samples| {
             Ema::default().synthesize(&own, &Samples::new(samples).unwrap()).unwrap_err()
         };
-        let dims = run(Own::delta(&[1.0]), vec![delta(1, 1.0, &[1.0, 2.0])]);
-        let expected = Mismatch::Dims { expected: 1, found: 2 };
-        assert!(matches!(dims, SynthesisError::Sample { mismatch, .. } if mismatch == expected));
-        let kind = run(Own::nothing(), vec![received(1, &evidence)]);
-        assert!(matches!(kind, SynthesisError::Sample { mismatch: Mismatch::Kind { .. }, .. }));
         let outcome = Some(OwnOutcome::Evidence(&evidence));
-        let kind = run(Own { state: None, outcome }, vec![]);
+        let kind = run(Own { outcome, ..Own::default() }, vec![]);
         assert!(matches!(kind, SynthesisError::Own(Mismatch::Kind { .. })));
         let nan = run(Own::nothing().with_state(&[0.0, f64::NAN]), vec![]);
         assert!(matches!(nan, SynthesisError::Own(Mismatch::NotFinite { index: 1 })));
