@@ -37,6 +37,15 @@ pub(crate) enum Error {
     Overlay(qis_route::overlay::OverlayError),
     #[error("over a DHT: {0}")]
     Dht(Box<qis_sim::DhtError>),
+    #[error("{rule} under {attack}, seed {seed}: {source}")]
+    Attack {
+        rule: String,
+        attack: &'static str,
+        seed: u64,
+        source: Box<qis_conformance::attack::AttackError>,
+    },
+    #[error("the rule cannot be made: {source}")]
+    Rule { source: qis_synth::rules::ShareError },
     #[error("cannot draw into {path}: {message}")]
     Picture { path: String, message: String },
     #[error("nothing can be measured: every vector is zero")]

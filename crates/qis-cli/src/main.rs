@@ -2,6 +2,7 @@
 
 #![deny(clippy::indexing_slicing, clippy::expect_used)]
 
+mod attack;
 mod codec;
 mod error;
 mod hex;
@@ -25,7 +26,7 @@ use clap::{Parser, Subcommand};
 
 use error::Error;
 
-/// Measures the codec and the similarity routing of QIS, says whether a consortium is worth joining, and shows what is in an outcome packet.
+/// Measures the codec, the similarity routing and the rules of synthesis of QIS, says whether a consortium is worth joining, and shows what is in an outcome packet.
 ///
 /// Exit codes: 0 if all went well, 1 if the input is bad or the output cannot be written, 2 if the arguments are.
 #[derive(Debug, Parser)]
@@ -41,10 +42,12 @@ Examples:
   qis inspect packet.bin --network example
   qis plan wards.csv --site hospital --target readmitted
   qis route --nodes 1000
+  qis attack --rule robust --attack ipm
   qis help codec";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Attack(attack::Args),
     Codec(codec::Args),
     Inspect(inspect::Args),
     Plan(plan::Args),
@@ -89,6 +92,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
 
 fn run(cli: &Cli) -> Result<(), Error> {
     let answer = match &cli.command {
+        Command::Attack(args) => attack::run(args)?,
         Command::Codec(args) => codec::run(args)?,
         Command::Inspect(args) => inspect::run(args)?,
         Command::Plan(args) => plan::run(args)?,
