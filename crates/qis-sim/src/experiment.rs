@@ -74,9 +74,7 @@ impl Experiment {
         }
         rows.truncate(nodes);
         let mut network = Network::new(rng.next());
-        for &row in &rows {
-            network.add(&vectors, row, &config)?;
-        }
+        network.add_all(&vectors, &rows, &config)?;
         let norms = vectors.norms();
         let queries = (first_query..vectors.len()).collect();
         let colluders = vec![false; rows.len()];

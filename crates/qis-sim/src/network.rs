@@ -171,6 +171,51 @@ impl Network {
         config: &OverlayConfig,
     ) -> Result<NodeId, OverlayError> {
         let id = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        let (address, node) = self.node(id, vectors, row, config)?;
+        self.addresses.push(address);
+        self.nodes.push(node);
+        Ok(NodeId(id))
+    }
+
+    /// [`add`](Self::add) for each of these rows, on all processors: signing takes longer than all else.
+    ///
+    /// # Errors
+    ///
+    /// As there; no node is added then.
+    pub fn add_all(
+        &mut self,
+        vectors: &Vectors,
+        rows: &[usize],
+        config: &OverlayConfig,
+    ) -> Result<(), OverlayError> {
+        let first = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        let ids: Vec<(u32, usize)> = (first..).zip(rows.iter().copied()).collect();
+        let part = ids.len().div_ceil(self.threads).max(1);
+        let this = &*self;
+        let make = |ids: &[(u32, usize)]| -> Result<Vec<_>, _> {
+            ids.iter().map(|&(id, row)| this.node(id, vectors, row, config)).collect()
+        };
+        let parts: Vec<Result<Vec<_>, _>> = std::thread::scope(|scope| {
+            let handles: Vec<_> = ids.chunks(part).map(|ids| scope.spawn(move || make(ids))).collect();
+            handles
+                .into_iter()
+                .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
+        });
+        for (address, node) in parts.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+            self.addresses.push(address);
+            self.nodes.push(node);
+        }
+        Ok(())
+    }
+
+    fn node(
+        &self,
+        id: u32,
+        vectors: &Vectors,
+        row: usize,
+        config: &OverlayConfig,
+    ) -> Result<(Address, Node), OverlayError> {
         let mut seed = [0; 32];
         let mut own = Rng::new(u64::from(id) ^ self.rng.clone().next());
         for part in seed.chunks_mut(8) {
@@ -188,9 +233,7 @@ impl Network {
         let descriptor = statement.sign(&identity, self.network).map_err(|_| OverlayError::WrongSpace)?;
         let overlay = Overlay::new(config.clone(), &descriptor, self.registry.clone(), seed)?;
         let rng = Rng::new(own.next());
-        self.addresses.push(address);
-        self.nodes.push(Node { overlay, alive: true, wake: None, rng, count: 0, bytes: 0 });
-        Ok(NodeId(id))
+        Ok((address, Node { overlay, alive: true, wake: None, rng, count: 0, bytes: 0 }))
     }
 
     /// How many nodes there are, crashed ones included.

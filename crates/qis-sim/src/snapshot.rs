@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use qis_route::overlay::OverlayConfig;
 
+use crate::vectors::dot;
 use crate::{Rng, Vectors};
 
 /// As many nodes as this join at once at most.
@@ -61,30 +62,63 @@ type Cover = [Option<u32>; COVER];
 
 /// What a thread remembers of the nodes that one look-up has met.
 struct Memory {
-    /// The look-up by which the score was computed, and that by which the node was told of.
-    scored: Vec<u32>,
-    told: Vec<u32>,
-    scores: Vec<f32>,
+    nodes: Vec<Met>,
     lookup: u32,
+}
+
+/// A node that was met.
+#[derive(Clone, Copy, Default)]
+struct Met {
+    /// The look-up by which the score was computed, and that by which the node was told of.
+    scored: u32,
+    told: u32,
+    score: f32,
 }
 
 impl Memory {
     fn new(nodes: usize) -> Self {
-        Self { scored: vec![0; nodes], told: vec![0; nodes], scores: vec![0.0; nodes], lookup: 0 }
+        Self { nodes: vec![Met::default(); nodes], lookup: 0 }
     }
 
     fn score(&mut self, id: u32, compute: impl FnOnce() -> f32) -> f32 {
-        let at = id as usize;
-        if self.scored[at] != self.lookup {
-            self.scored[at] = self.lookup;
-            self.scores[at] = compute();
+        let met = &mut self.nodes[id as usize];
+        if met.scored != self.lookup {
+            (met.scored, met.score) = (self.lookup, compute());
         }
-        self.scores[at]
+        met.score
     }
 
     /// Whether this is the first one to tell of it.
     fn tell(&mut self, id: u32) -> bool {
-        std::mem::replace(&mut self.told[id as usize], self.lookup) != self.lookup
+        std::mem::replace(&mut self.nodes[id as usize].told, self.lookup) != self.lookup
+    }
+}
+
+/// The situations of the nodes in their order, each with one over its length beside it: what is compared is read from one place.
+struct Situations {
+    dims: usize,
+    bytes: Vec<i8>,
+}
+
+impl Situations {
+    const LENGTH: usize = size_of::<f32>();
+
+    fn new(vectors: &Vectors, norms: &[f32], rows: &[usize]) -> Self {
+        let dims = vectors.dims();
+        let mut bytes = Vec::with_capacity(rows.len() * (Self::LENGTH + dims));
+        for &row in rows {
+            bytes.extend(norms[row].to_le_bytes().map(u8::cast_signed));
+            bytes.extend_from_slice(vectors.row(row));
+        }
+        Self { dims, bytes }
+    }
+
+    fn get(&self, id: u32) -> (f32, &[i8]) {
+        let each = Self::LENGTH + self.dims;
+        let row = &self.bytes[id as usize * each..][..each];
+        let norm =
+            row.first_chunk().map_or(0.0, |bytes: &[i8; 4]| f32::from_le_bytes(bytes.map(i8::cast_unsigned)));
+        (norm, &row[Self::LENGTH..])
     }
 }
 
@@ -99,10 +133,8 @@ struct Plan {
 }
 
 struct Snapshot<'a> {
-    vectors: &'a Vectors,
-    norms: &'a [f32],
-    /// The row of each node.
-    rows: &'a [usize],
+    situations: Situations,
+    nodes: usize,
     config: &'a OverlayConfig,
     seed: u64,
     threads: usize,
@@ -121,7 +153,8 @@ pub(crate) fn build(
 ) -> Vec<Contacts> {
     let threads = crate::processors();
     let contacts = vec![Contacts::default(); rows.len()];
-    let mut snapshot = Snapshot { vectors, norms, rows, config, seed, threads, contacts };
+    let situations = Situations::new(vectors, norms, rows);
+    let mut snapshot = Snapshot { situations, nodes: rows.len(), config, seed, threads, contacts };
     let mut joined = 0;
     while joined < rows.len() {
         let batch = (joined / 16).clamp(1, MOST_AT_ONCE).min(rows.len() - joined);
@@ -142,8 +175,7 @@ pub(crate) fn build(
 
 impl Snapshot<'_> {
     fn similarity(&self, a: u32, b: u32) -> f32 {
-        let (a, b) = (self.rows[a as usize], self.rows[b as usize]);
-        self.vectors.dot(a, b) * self.norms[a] * self.norms[b]
+        similarity(self.situations.get(a), self.situations.get(b))
     }
 
     /// The nodes from `first` on, none of which sees another one of them.
@@ -157,7 +189,7 @@ impl Snapshot<'_> {
                 .map(|ids| {
                     let ids = ids.to_vec();
                     scope.spawn(move || {
-                        let mut memory = Memory::new(this.rows.len());
+                        let mut memory = Memory::new(this.nodes);
                         ids.into_iter().map(|id| this.plan(id, first, &mut memory)).collect::<Vec<_>>()
                     })
                 })
@@ -267,7 +299,10 @@ impl Snapshot<'_> {
         let mut kept_anew: Vec<u32> = Vec::new();
         for mut link in all {
             let own = 2.0 - 2.0 * link.score;
-            let covers = |by: &u32| self.config.prune * (2.0 - 2.0 * self.similarity(*by, link.id)) <= own;
+            let situation = self.situations.get(link.id);
+            let covers = |by: &u32| {
+                self.config.prune * (2.0 - 2.0 * similarity(self.situations.get(*by), situation)) <= own
+            };
             let mut kept_ids = kept.iter().rev().map(|by: &Link| by.id);
             let by = match link.verdict {
                 Verdict::CoveredBy(by) if cover.contains(&Some(by)) || kept_ids.any(|kept| kept == by) => {
@@ -388,6 +423,11 @@ impl Snapshot<'_> {
             }
         }
     }
+}
+
+/// The cosine of two situations, each with one over its length.
+fn similarity((a_norm, a): (f32, &[i8]), (b_norm, b): (f32, &[i8])) -> f32 {
+    dot(a, b) * a_norm * b_norm
 }
 
 /// Many of the nearest, and some of the rest: those worth pruning among, the nearest first.

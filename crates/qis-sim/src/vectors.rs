@@ -179,7 +179,7 @@ fn quantised(row: &[f64]) -> impl Iterator<Item = i8> {
 }
 
 /// Exact. In lanes that the compiler makes vectors of.
-fn dot(a: &[i8], b: &[i8]) -> f32 {
+pub(crate) fn dot(a: &[i8], b: &[i8]) -> f32 {
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<32>(), b.as_chunks::<32>());
     let products =
         |a: &[i8], b: &[i8]| a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum::<i32>();
