@@ -218,18 +218,21 @@ impl World {
                 let mut frame = [&[FrameKind::Query.code()][..], &input.array::<8>()].concat();
                 frame.push(tag.as_str().len() as u8);
                 frame.extend(tag.as_str().as_bytes());
-                frame.push(input.byte());
+                // How many at most, and above which similarity.
+                frame.extend(input.array::<2>());
                 frame.extend(print.space().to_bytes());
-                frame.push(print.codes().len() as u8);
+                let dims = print.codes().len() as u8;
+                frame.extend([dims, dims]);
                 frame.extend(print.codes().iter().map(|code| code.cast_unsigned()));
-                // Also more than a query may have, and not only whole ones.
-                let have = input.byte() % 70;
-                let have = input.take(usize::from(have) * 4);
-                frame.extend(match have.len() {
+                // Also more bits a packet, and more bytes, than a filter may have.
+                frame.push(input.byte() % 18);
+                let held = usize::from(input.byte()) + usize::from(input.byte() % 64);
+                let held = input.take(held);
+                frame.extend(match held.len() {
                     short @ ..128 => vec![short as u8],
                     long => vec![long as u8 | 0x80, (long >> 7) as u8],
                 });
-                frame.extend(have);
+                frame.extend(held);
                 self.receive(&from, &frame);
             }
             6 => {

@@ -179,3 +179,35 @@ pub enum SynthesizeError {
     #[error("the node was shut down")]
     Stopped,
 }
+
+/// Why a node did not catch up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatchUpError {
+    /// No domain of the node has this tag, or the prefix of several.
+    #[error("{domain:?} is none of this node's domains, or the start of several")]
+    UnknownDomain {
+        /// What was asked for.
+        domain: String,
+    },
+    /// A round was not begun.
+    #[error(transparent)]
+    Pull(#[from] PullError),
+    /// Nobody drives the node.
+    #[error("the node is not running; spawn node.run(), or build it with start()")]
+    NotRunning,
+    /// The node was shut down.
+    #[error("the node was shut down")]
+    Stopped,
+}
+
+impl From<CatchUpError> for SynthesizeError {
+    fn from(error: CatchUpError) -> Self {
+        match error {
+            CatchUpError::UnknownDomain { domain } => Self::UnknownDomain { domain },
+            CatchUpError::Pull(error) => Self::Pull(error),
+            CatchUpError::NotRunning => Self::NotRunning,
+            CatchUpError::Stopped => Self::Stopped,
+        }
+    }
+}

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod builder;
+mod catch_up;
 mod clock;
 mod domain;
 mod driver;
@@ -16,11 +17,12 @@ mod published;
 mod synthesize;
 
 pub use builder::NodeBuilder;
+pub use catch_up::{CatchUp, CaughtUp};
 #[cfg(feature = "tokio")]
 pub use clock::TokioClock;
 pub use domain::{Domain, DomainError};
 pub use emit::{Emit, Queued, Retract};
-pub use error::{AuditError, BuildError, EmitError, SynthesizeError};
+pub use error::{AuditError, BuildError, CatchUpError, EmitError, SynthesizeError};
 pub use events::{Events, NodeEvent};
 pub use node::Node;
 pub use outcome::Outcome;
@@ -42,7 +44,7 @@ pub use qis_route::overlay::{
     Refusal as OverlayRefusal,
 };
 pub use qis_route::proto::{
-    Delivery, Pulled, Rate, Receipt, RecipientReport, Refusal, RouterConfig, Stats, Verdict,
+    Delivery, Pulled, Rate, Receipt, RecipientReport, Refusal, RouterConfig, Stats, SyncConfig, Verdict,
 };
 pub use qis_route::{
     Address, Batch, Clock, Descriptor, Dht, DhtConfig, DhtDirectory, Directory, FullMesh, FullMeshError,

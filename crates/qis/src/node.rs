@@ -14,6 +14,7 @@ use qis_route::proto::{EmissionId, PullId, Pulled, Receipt, Refusal, Router, Sta
 use qis_route::{Address, Clock, Directory, Organisation, Store, Transport};
 use qis_synth::evidence::Evidence;
 
+use crate::catch_up::CatchUp;
 use crate::domain::{Domain, Domains};
 use crate::driver::Driver;
 use crate::emit::{Emit, Retract, check_outcome, gradient_fingerprint, neutral_fingerprint};
@@ -187,6 +188,21 @@ impl Node {
     /// Await the result, or see the options of [`Synthesize`]: a site that joined late wants [`pull`](Synthesize::pull).
     pub fn synthesize(&self, domain: impl AsRef<str>) -> Synthesize {
         Synthesize::new(self.clone(), domain.as_ref().to_owned())
+    }
+
+    /// Asks similar nodes for the outcomes that wait for this one, until they have no more: for a node that joined late or was away.
+    ///
+    /// [`RouterConfig::sync`](crate::RouterConfig::sync) does the same by and by, without being asked.
+    ///
+    /// ```
+    /// # async fn example(node: &qis::Node) -> Result<(), qis::CatchUpError> {
+    /// let caught_up = node.catch_up().await?;
+    /// println!("{} outcomes were waiting", caught_up.applied);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn catch_up(&self) -> CatchUp {
+        CatchUp::new(self.clone())
     }
 
     /// Takes in a frame that came from an address: the host's listener calls this. It does not wait, and no frame makes it panic.

@@ -4,13 +4,11 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_channel::oneshot;
 use qis_fingerprint::Fingerprint;
-use qis_route::proto::Pulled;
 use qis_synth::{Content, Own, OwnOutcome, Sample, Samples, Synthesis};
 
 use crate::SynthesizeError;
-use crate::domain::{Domain, Kind};
+use crate::domain::Kind;
 use crate::emit::expected_fingerprint;
 use crate::node::Node;
 
@@ -50,7 +48,8 @@ impl Synthesize {
         let unknown = || SynthesizeError::UnknownDomain { domain: self.domain.clone() };
         let domain = inner.domains.find(&self.domain).ok_or_else(unknown)?;
         if self.pull {
-            self.pull_from_peers(domain).await?;
+            let announced = inner.lock().router.announced(domain.tag).cloned();
+            self.node.pull(domain.tag, announced.ok_or(SynthesizeError::NoSituation)?).await?;
         }
         let now = inner.clock.now().wall;
         let (samples, state, delta, evidence) = {
@@ -118,28 +117,6 @@ impl Synthesize {
         drop(core);
         inner.wake.wake();
         Ok(synthesis)
-    }
-
-    async fn pull_from_peers(&self, domain: &Domain) -> Result<Pulled, SynthesizeError> {
-        let inner = &self.node.inner;
-        let announced = inner.lock().router.announced(domain.tag).cloned();
-        let fingerprint = announced.ok_or(SynthesizeError::NoSituation)?;
-        let pulled = {
-            let now = inner.clock.now();
-            let mut core = inner.lock();
-            if core.stopping {
-                return Err(SynthesizeError::Stopped);
-            }
-            if !inner.is_running() {
-                return Err(SynthesizeError::NotRunning);
-            }
-            let id = core.router.pull(now, domain.tag, fingerprint)?;
-            let (tell, pulled) = oneshot::channel();
-            core.pulls.insert(id, tell);
-            pulled
-        };
-        inner.wake.wake();
-        pulled.await.map_err(|_| SynthesizeError::Stopped)
     }
 }
 

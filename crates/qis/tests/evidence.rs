@@ -95,6 +95,7 @@ async fn evidence_with_noise_is_published_whatever_its_records() {
     node.emit(DOMAIN, noisy.clone()).await.unwrap();
     node.emit(DOMAIN, noisy).await.unwrap();
     assert!(peer.synthesize(DOMAIN).pull().await.is_err(), "it has no situation yet");
+    assert_eq!(peer.catch_up().await.unwrap().without_situation.len(), 1);
     peer.observe(DOMAIN, evidence(10, [1.0, 0.0])).unwrap();
     let heard = peer.synthesize(DOMAIN).pull().await.unwrap();
     assert_eq!(heard.contributions.len(), 1);

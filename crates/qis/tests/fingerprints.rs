@@ -63,6 +63,8 @@ fn builder(net: &Network, member: usize) -> NodeBuilder {
     Node::builder()
         .identity(identity(member))
         .transport(net.transport(address(member).as_str()).unwrap())
+        // The only look-ups are those that a test asks for.
+        .config(RouterConfig { sync: None, ..RouterConfig::default() })
         .embedder(embedder())
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use qis::memory::{ManualClock, MemoryDirectory, MemoryStore, Network};
 use qis::synth::Exclusion;
 use qis::{
-    Address, AnchoredMean, BuildError, Delivery, Descriptor, Directory, Domain, Embedder, EmitError,
-    Evidence, Family, Fingerprint, HostError, HostErrorKind, Identity, Lifetime, NetworkId, Node,
+    Address, AnchoredMean, BuildError, CatchUpError, Delivery, Descriptor, Directory, Domain, Embedder,
+    EmitError, Evidence, Family, Fingerprint, HostError, HostErrorKind, Identity, Lifetime, NetworkId, Node,
     NodeBuilder, NodeEvent, Organisation, Peer, Receipt, RouterConfig, Scaling, Schema, Selection, SpaceId,
     SynthesizeError, Timestamp, Transport, async_trait, embedder_fn,
 };
@@ -173,6 +173,24 @@ async fn one_who_joins_late_pulls_what_waits_for_it() {
     assert!(late.synthesize(DOMAIN).await.unwrap().abstained.is_some());
     let synthesis = late.synthesize(DOMAIN).pull().await.unwrap();
     assert_close(&synthesis.estimate, &[0.25, 0.25]);
+}
+
+#[tokio::test]
+async fn one_who_was_away_catches_up_with_all_that_waits() {
+    let net = Network::new();
+    for seed in 1..=15 {
+        clinic(&net, seed).await.emit(DOMAIN, [1.0, 1.0]).await.unwrap();
+    }
+    let late = clinic(&net, 99).await;
+    late.emit(DOMAIN, [0.0, 0.0]).await.unwrap();
+    let caught_up = late.catch_up().await.unwrap();
+    assert_eq!((caught_up.applied, late.standing(DOMAIN).len()), (15, 16));
+    assert!(caught_up.answered > 0 && caught_up.rounds > 1, "{caught_up:?}");
+    let again = late.catch_up().domain(DOMAIN).await.unwrap();
+    assert_eq!((again.applied, again.rounds), (0, 1));
+    assert!(matches!(late.catch_up().domain("x").await, Err(CatchUpError::UnknownDomain { .. })));
+    late.shutdown().await;
+    assert!(matches!(late.catch_up().await, Err(CatchUpError::Stopped)));
 }
 
 #[tokio::test]

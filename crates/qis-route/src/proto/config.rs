@@ -9,7 +9,7 @@ use qis_packet::{
     MIN_LINK_FRAME, Parity, ReassemblyConfig,
 };
 
-use super::FRAME_OVERHEAD;
+use super::{FRAME_OVERHEAD, SyncConfig};
 use crate::Selection;
 
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
@@ -62,6 +62,9 @@ pub struct RouterConfig {
     pub reassembly: ReassemblyConfig,
     /// How many packets an answer has at most, 1 to 32, 8 by default.
     pub answer_packets: u8,
+    /// How what was missed is repaired; [`None`] for a link on which a minute's silence is worth more. Each period costs a query and its answers
+    /// for some neighbours of each domain, and sometimes a look-up.
+    pub sync: Option<SyncConfig>,
     /// How large this node's own packets are at most, for a link that carries less than 512 bytes at a time: 512 by default, and at least
     /// 183 more than [`fingerprint_bytes`](Self::fingerprint_bytes), so that a withdrawal always fits. Deltas are fitted to what is left;
     /// evidence has one size and is refused when it does not fit. Renewals keep to it; what others send may still have 512.
@@ -111,6 +114,7 @@ impl RouterConfig {
             lookup_timeout: Duration::from_secs(120),
             pull_timeout: Duration::from_secs(240),
             answer_packets: 4,
+            sync: None,
             reassembly: ReassemblyConfig {
                 lifetime: Duration::from_secs(6 * 3600),
                 ..Self::small().reassembly
@@ -129,6 +133,7 @@ impl RouterConfig {
             parked: nonzero(32),
             outputs: nonzero(512),
             rates: nonzero(128),
+            sync: Some(SyncConfig { bytes: 16 * 1024, packets: 32, ..SyncConfig::default() }),
             reassembly: ReassemblyConfig {
                 bytes: ReassemblyConfig::MIN_BYTES,
                 frames_per_sender: 8,
@@ -194,6 +199,8 @@ impl RouterConfig {
             refuse("reassembly.lifetime", "must be more than zero")
         } else if !(1..=32).contains(&self.answer_packets) {
             refuse("answer_packets", "must be 1 to 32")
+        } else if let Some(Err(error)) = self.sync.as_ref().map(|sync| sync.validate(self.answer_packets)) {
+            Err(error)
         } else if !(MIN_COMPACT_BYTES..=MAX_FINGERPRINT_BYTES).contains(&self.fingerprint_bytes) {
             refuse("fingerprint_bytes", "must be 9 to 192")
         } else if !(self.fingerprint_bytes + LONGEST_OVERHEAD + LEAST_CONTENT..=MAX_PACKET_BYTES)
@@ -229,6 +236,7 @@ impl Default for RouterConfig {
             parity: Parity::Auto,
             reassembly: ReassemblyConfig::default(),
             answer_packets: 8,
+            sync: Some(SyncConfig::default()),
             max_packet_bytes: MAX_PACKET_BYTES,
             fingerprint_bytes: DEFAULT_FINGERPRINT_BYTES,
             emissions: nonzero(64),
@@ -266,6 +274,16 @@ mod tests {
         assert_eq!(refused(|c| c.reassembly.bytes = 0), "reassembly.bytes");
         assert_eq!(refused(|c| c.selection = Some(Selection::most_similar(1001))), "selection");
         assert_eq!(refused(|c| c.answer_packets = 33), "answer_packets");
+        let sync = |change: fn(&mut SyncConfig)| {
+            let mut sync = SyncConfig::default();
+            change(&mut sync);
+            sync.validate(8).unwrap_err().field
+        };
+        assert_eq!(sync(|s| s.every = Duration::from_millis(999)), "sync.every");
+        assert_eq!(sync(|s| s.peers = 0), "sync.peers");
+        assert_eq!(sync(|s| s.bytes = 4990), "sync.bytes");
+        assert_eq!(sync(|s| s.packets = 0), "sync.packets");
+        assert_eq!(refused(|c| c.sync.as_mut().unwrap().peers = 17), "sync.peers");
         assert_eq!(refused(|c| c.fingerprint_bytes = 8), "fingerprint_bytes");
         assert_eq!(refused(|c| c.fingerprint_bytes = 193), "fingerprint_bytes");
         assert_eq!(refused(|c| c.max_packet_bytes = 513), "max_packet_bytes");

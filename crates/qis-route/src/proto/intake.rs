@@ -8,7 +8,7 @@ use qis_packet::{
 use super::message::{Acknowledgement, Answer, PacketMessage, Query, Status};
 use super::rotations::RotationRefusal;
 use super::router::{Effect, Timer};
-use super::{Event, Output, PayloadDecoder, Refusal, Router, Verdict};
+use super::{Event, FRAME_OVERHEAD, Output, PayloadDecoder, Refusal, Router, Verdict};
 use crate::{Address, Moment};
 
 /// How far from the future a packet may come to be parked: a day.
@@ -348,13 +348,15 @@ impl<D: PayloadDecoder> Router<D> {
         if self.outputs.len() >= self.config.outputs.get() / 2 {
             return Verdict::Refused(Refusal::Busy);
         }
+        self.sync.asked_by(query.domain, from);
         let me = self.inbox.root(self.author.id());
         let mut found: Vec<(bool, f32, AuthorId)> = self
             .inbox
             .in_force(query.domain, now.wall)
             .filter(|(_, standing)| {
-                let id = standing.id().as_bytes();
-                !query.have.iter().any(|start| id.starts_with(start))
+                let fingerprint = standing.packet().fingerprint();
+                !query.held.contains(query.nonce, standing.id())
+                    && Query::similarity(fingerprint, &query.fingerprint) > query.above
             })
             .map(|(author, standing)| {
                 let similarity = standing.packet().fingerprint().cosine(&query.fingerprint);
@@ -423,17 +425,20 @@ impl<D: PayloadDecoder> Router<D> {
         };
         let found = self.pulls.iter().find_map(|(&id, pull)| asked(pull).map(|index| (id, index)));
         let Some((id, index)) = found else { return Verdict::Refused(Refusal::Unsolicited) };
+        let wants = |packet: &OutcomePacket| self.pulls.get(&id).is_some_and(|pull| pull.wants(packet));
         let verdict = match read(answer.packet) {
             _ if answer.total == 0 => Verdict::Handled,
+            Ok(packet) if !wants(&packet) => Verdict::Refused(Refusal::Unsolicited),
             Ok(packet) => self.judge(now, answer.key, packet),
             Err(refusal) => Verdict::Refused(refusal),
         };
         if let Some(pull) = self.pulls.get_mut(&id) {
-            if let Some(one) = pull.asked.get_mut(index)
-                && one.nonce == answer.nonce
-            {
-                one.total = Some(answer.total);
-                one.received |= 1 << answer.index.min(31);
+            if let Some(one) = pull.asked.get_mut(index) {
+                one.bytes = one.bytes.saturating_add(FRAME_OVERHEAD + answer.packet.len());
+                if one.nonce == answer.nonce {
+                    one.total = Some(answer.total);
+                    one.received |= 1 << answer.index.min(31);
+                }
             }
             if answer.total > 0 {
                 pull.result.received += 1;
@@ -442,7 +447,7 @@ impl<D: PayloadDecoder> Router<D> {
                 pull.result.applied += 1;
             }
         }
-        self.finish_pull(id, false);
+        self.finish_pull(now, id, false);
         verdict
     }
 

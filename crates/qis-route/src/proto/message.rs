@@ -5,11 +5,16 @@ use qis_fingerprint::{Fingerprint, SpaceId};
 use qis_packet::{DomainTag, FrameKind, MAX_FINGERPRINT_BYTES, MAX_PACKET_BYTES, PublicKey};
 use serde::{Deserialize, Serialize};
 
+use super::held::Held;
+
 /// What a frame that carries a packet has besides it, at most: an answer's kind, nonce, place, number, and the author's key.
 pub const FRAME_OVERHEAD: usize = 1 + 8 + 1 + 1 + 1 + 32;
 
 /// The most packets in answer to a query.
 pub(super) const MAX_ANSWERS: u8 = 32;
+
+/// No similarity is as low.
+pub(super) const EVERY_SIMILARITY: i8 = i8::MIN;
 
 /// A packet on its way, with what its receiver may need beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,10 +61,12 @@ pub(super) struct Query {
     pub(super) domain: DomainTag,
     /// At most this many packets.
     pub(super) limit: u8,
+    /// Only packets whose [similarity](Self::similarity) is above this.
+    pub(super) above: i8,
     /// The most similar ones first.
     pub(super) fingerprint: Fingerprint,
-    /// The first bytes of the ids of packets the asker has, which need not be sent; at most [`MAX_HAVE`](Self::MAX_HAVE).
-    pub(super) have: Vec<[u8; 4]>,
+    /// Those the asker has, which need not be sent.
+    pub(super) held: Held,
 }
 
 /// One packet in answer to a query; or word that there is none.
@@ -91,10 +98,12 @@ struct WireQuery<'a> {
     nonce: [u8; 8],
     domain: &'a str,
     limit: u8,
+    above: [u8; 1],
     space: [u8; 4],
     dims: u16,
     fingerprint: &'a [u8],
-    have: &'a [u8],
+    hashes: u8,
+    held: &'a [u8],
 }
 
 #[derive(Serialize, Deserialize)]
@@ -162,8 +171,19 @@ impl<'a> Acknowledgement<'a> {
 }
 
 impl Query {
-    /// The most packets a query says the asker has.
-    pub(super) const MAX_HAVE: usize = 64;
+    /// A frame with the longest tag, fingerprint and filter: no more than one with an answer.
+    pub(super) const MAX_BYTES: usize = 1 + 8 + 33 + 1 + 1 + 4 + 2 + 194 + 1 + 298;
+
+    const _A_FRAME_OF_AN_ANSWER_CARRIES_IT: () =
+        assert!(Self::MAX_BYTES <= FRAME_OVERHEAD + MAX_PACKET_BYTES);
+
+    /// How similar two fingerprints are, in parts of 127, -127 to 127; those of two spaces are not similar at all.
+    pub(super) fn similarity(a: &Fingerprint, b: &Fingerprint) -> i8 {
+        let cosine = a.cosine(b).unwrap_or(-1.0);
+        #[expect(clippy::cast_possible_truncation, reason = "a cosine is -1 to 1")]
+        let quantised = (cosine.clamp(-1.0, 1.0) * 127.0).round() as i8;
+        quantised
+    }
 
     pub(super) fn encode(&self) -> Vec<u8> {
         let fingerprint = self.fingerprint.to_bytes();
@@ -171,18 +191,19 @@ impl Query {
             nonce: self.nonce.to_le_bytes(),
             domain: self.domain.as_str(),
             limit: self.limit,
+            above: self.above.to_le_bytes(),
             space: self.fingerprint.space().to_bytes(),
             dims: u16::try_from(self.fingerprint.dims()).unwrap_or(u16::MAX),
             fingerprint: &fingerprint,
-            have: self.have.as_flattened(),
+            hashes: self.held.hashes(),
+            held: self.held.bits(),
         };
         encode(FrameKind::Query, &wire)
     }
 
     pub(super) fn decode(body: &[u8]) -> Option<Self> {
         let wire: WireQuery<'_> = decode_exactly(body)?;
-        let (have, rest) = wire.have.as_chunks::<4>();
-        if wire.fingerprint.len() > MAX_FINGERPRINT_BYTES || have.len() > Self::MAX_HAVE || !rest.is_empty() {
+        if wire.fingerprint.len() > MAX_FINGERPRINT_BYTES {
             return None;
         }
         let (space, dims) = (SpaceId::from_bytes(wire.space), usize::from(wire.dims));
@@ -190,8 +211,9 @@ impl Query {
             nonce: u64::from_le_bytes(wire.nonce),
             domain: wire.domain.parse().ok()?,
             limit: wire.limit,
+            above: i8::from_le_bytes(wire.above),
             fingerprint: Fingerprint::from_bytes(space, dims, wire.fingerprint).ok()?,
-            have: have.to_vec(),
+            held: Held::from_parts(wire.held, wire.hashes)?,
         })
     }
 }
@@ -268,8 +290,10 @@ mod tests {
             Fingerprint::from_codes(SpaceId::new("t", 400), (0..400).map(|i| (i % 100) as i8).collect());
         let large = large.unwrap().compact(MAX_FINGERPRINT_BYTES).unwrap();
         for fingerprint in [small, large] {
-            let have = vec![[1; 4]; Query::MAX_HAVE];
-            let query = Query { nonce: 1, domain: "a/b".parse().unwrap(), limit: 8, fingerprint, have };
+            let held = Held::from_parts(&[0xa5; Held::MAX_BYTES], 16).unwrap();
+            let domain = "a2345678901234567890123456789012".parse().unwrap();
+            let query = Query { nonce: 1, domain, limit: 8, above: -3, fingerprint, held };
+            assert!(query.encode().len() <= Query::MAX_BYTES);
             assert_eq!(Query::decode(body(&query.encode())), Some(query));
         }
     }

@@ -25,6 +25,7 @@
 
 mod config;
 mod emission;
+mod held;
 mod inbox;
 mod intake;
 mod io;
@@ -39,6 +40,7 @@ mod receipt;
 mod rotations;
 mod router;
 mod stats;
+mod sync;
 mod timer;
 mod verdict;
 
@@ -51,4 +53,5 @@ pub use pull::{PullError, Pulled};
 pub use receipt::{Delivery, EmissionId, EmitError, Receipt, RecipientReport};
 pub use router::Router;
 pub use stats::Stats;
+pub use sync::SyncConfig;
 pub use verdict::{Refusal, Verdict};

@@ -1,9 +1,10 @@
 //! Asking others for the newest packets of a domain.
 
 use qis_fingerprint::Fingerprint;
-use qis_packet::{DomainTag, FrameKind};
+use qis_packet::{DomainTag, FrameKind, OutcomePacket, PacketId};
 
-use super::message::Query;
+use super::held::Held;
+use super::message::{EVERY_SIMILARITY, Query};
 use super::router::{Asker, Timer};
 use super::timer::TimerKey;
 use super::{Event, Output, PayloadDecoder, PullId, Router};
@@ -43,12 +44,24 @@ pub enum PullError {
     },
 }
 
+/// Who wants to know what a pull brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The host.
+    Host,
+    /// The clock, which asks again soon.
+    Sync,
+}
+
 /// A pull under way.
 #[derive(Debug)]
 pub(super) struct Pull {
     pub(super) domain: DomainTag,
+    pub(super) purpose: Purpose,
     /// As its queries carry it.
-    pub(super) fingerprint: Fingerprint,
+    fingerprint: Fingerprint,
+    /// Only packets above this similarity are taken.
+    above: i8,
     /// Whom it asks; none before the look-up.
     pub(super) asked: Vec<Asked>,
     pub(super) result: Pulled,
@@ -66,15 +79,39 @@ pub(super) struct Asked {
     pub(super) total: Option<u8>,
     /// Which of them came, a bit each.
     pub(super) received: u32,
+    /// Of the queries and answers.
+    pub(super) bytes: usize,
 }
 
 impl Asked {
+    const fn new(address: Address, nonce: u64) -> Self {
+        Self { address, nonce, earlier: None, total: None, received: 0, bytes: 0 }
+    }
+
     pub(super) fn is_complete(&self) -> bool {
         self.total.is_some_and(|total| self.received.count_ones() >= u32::from(total))
     }
 }
 
 impl Pull {
+    pub(super) fn new(domain: DomainTag, fingerprint: Fingerprint, purpose: Purpose) -> Self {
+        let (asked, timers) = (Vec::new(), Vec::new());
+        let (above, result) = (EVERY_SIMILARITY, Pulled::default());
+        Self { domain, purpose, fingerprint, above, asked, result, timers }
+    }
+
+    /// Asks for packets above this similarity only.
+    pub(super) fn above(self, similarity: i8) -> Self {
+        Self { above: similarity, ..self }
+    }
+
+    /// Whether it asked for a packet like this.
+    pub(super) fn wants(&self, packet: &OutcomePacket) -> bool {
+        packet.domain() == self.domain
+            && (self.above == EVERY_SIMILARITY
+                || Query::similarity(&self.fingerprint, packet.fingerprint()) > self.above)
+    }
+
     pub(super) fn is_complete(&self) -> bool {
         self.asked.iter().all(Asked::is_complete)
     }
@@ -105,17 +142,11 @@ impl<D: PayloadDecoder> Router<D> {
             return Err(PullError::UnknownDomain { domain });
         }
         let limit = self.config.pulls.get();
-        if self.pulls.len() >= limit {
+        if self.pulls.values().filter(|pull| pull.purpose == Purpose::Host).count() >= limit {
             return Err(PullError::QueueFull { limit });
         }
         let id = PullId(self.count());
-        let pull = Pull {
-            domain,
-            fingerprint: self.compact(fingerprint.clone()),
-            asked: Vec::new(),
-            result: Pulled::default(),
-            timers: Vec::new(),
-        };
+        let pull = Pull::new(domain, self.compact(fingerprint.clone()), Purpose::Host);
         self.pulls.insert(id, pull);
         self.look_up(now, Asker::Pull(id), fingerprint, self.selection(domain));
         Ok(id)
@@ -126,26 +157,31 @@ impl<D: PayloadDecoder> Router<D> {
         match result {
             Err(error) => pull.result.lookup_error = Some(error),
             Ok(peers) => {
-                let ask = |peer: Peer| Asked {
-                    address: peer.address,
-                    nonce: self.nonces.next(),
-                    earlier: None,
-                    total: None,
-                    received: 0,
-                };
+                let ask = |peer: Peer| Asked::new(peer.address, self.nonces.next());
                 pull.asked = peers.into_iter().map(ask).collect();
             }
         }
+        let again = now.elapsed.saturating_add(self.config.pull_timeout / 2);
+        pull.timers.push(self.timers.set(again, Timer::AskAgain(id)));
+        self.begin_asking(now, id);
+    }
+
+    /// Asks nodes that are known already, each once.
+    pub(super) fn pull_from(&mut self, now: Moment, mut pull: Pull, peers: Vec<Address>) {
+        let id = PullId(self.count());
+        pull.asked = peers.into_iter().map(|peer| Asked::new(peer, self.nonces.next())).collect();
+        self.pulls.insert(id, pull);
+        self.begin_asking(now, id);
+    }
+
+    fn begin_asking(&mut self, now: Moment, id: PullId) {
         self.ask(now, id);
-        let over = self.config.pull_timeout;
-        let timers = vec![
-            self.timers.set(now.elapsed.saturating_add(over / 2), Timer::AskAgain(id)),
-            self.timers.set(now.elapsed.saturating_add(over), Timer::PullOver(id)),
-        ];
+        let over = now.elapsed.saturating_add(self.config.pull_timeout);
+        let timer = self.timers.set(over, Timer::PullOver(id));
         if let Some(pull) = self.pulls.get_mut(&id) {
-            pull.timers = timers;
+            pull.timers.push(timer);
         }
-        self.finish_pull(id, false);
+        self.finish_pull(now, id, false);
     }
 
     /// Asks those once more that have not answered in full. It says what has come since, so their answers are counted afresh.
@@ -161,30 +197,29 @@ impl<D: PayloadDecoder> Router<D> {
 
     /// Sends the query to all that have not answered in full.
     fn ask(&mut self, now: Moment, id: PullId) {
-        let Some(pull) = self.pulls.get(&id) else { return };
-        let have: Vec<[u8; 4]> = self
-            .inbox
-            .in_force(pull.domain, now.wall)
-            .filter_map(|(_, standing)| standing.id().as_bytes().first_chunk().copied())
-            .take(Query::MAX_HAVE)
-            .collect();
-        let query = |asked: &Asked| {
+        let Some(pull) = self.pulls.get_mut(&id) else { return };
+        let standing = self.inbox.in_force(pull.domain, now.wall);
+        let held: Vec<&PacketId> = standing.map(|(_, standing)| standing.id()).collect();
+        let mut silent = Vec::new();
+        for asked in pull.asked.iter_mut().filter(|asked| !asked.is_complete()) {
             let query = Query {
                 nonce: asked.nonce,
                 domain: pull.domain,
                 limit: self.config.answer_packets,
+                above: pull.above,
                 fingerprint: pull.fingerprint.clone(),
-                have: have.clone(),
+                held: Held::of(asked.nonce, held.iter().copied()),
             };
-            (asked.address.clone(), query.encode())
-        };
-        let silent: Vec<_> = pull.asked.iter().filter(|asked| !asked.is_complete()).map(query).collect();
+            let frame = query.encode();
+            asked.bytes += frame.len();
+            silent.push((asked.address.clone(), frame));
+        }
         for (to, frame) in silent {
             self.send(&to, FrameKind::Query, frame, 0);
         }
     }
 
-    pub(super) fn finish_pull(&mut self, id: PullId, over: bool) {
+    pub(super) fn finish_pull(&mut self, now: Moment, id: PullId, over: bool) {
         if !over && !self.pulls.get(&id).is_some_and(Pull::is_complete) {
             return;
         }
@@ -192,8 +227,13 @@ impl<D: PayloadDecoder> Router<D> {
             for &timer in &pull.timers {
                 self.timers.cancel(timer);
             }
-            let event = Event::Pulled { pull: id, result: pull.finish() };
-            self.urgent.push_back(Output::Event(event));
+            match pull.purpose {
+                Purpose::Host => {
+                    let event = Event::Pulled { pull: id, result: pull.finish() };
+                    self.urgent.push_back(Output::Event(event));
+                }
+                Purpose::Sync => self.synced(now, &pull),
+            }
         }
     }
 }

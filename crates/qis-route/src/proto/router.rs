@@ -17,6 +17,7 @@ use super::nonce::Nonces;
 use super::outbox::Emission;
 use super::own::{Author, OwnOrder};
 use super::pull::Pull;
+use super::sync::Sync;
 use super::timer::{TimerKey, Timers};
 use super::{
     ConfigError, Delivery, EmissionId, EmitError, Event, Input, LookupId, Output, PullId, RestoreError,
@@ -62,12 +63,14 @@ pub(super) enum Timer {
     Announce(DomainTag),
     Commit,
     Purge,
+    Sync,
 }
 
 #[derive(Debug)]
 pub(super) enum Asker {
     Emission(EmissionId),
     Pull(PullId),
+    Sync(DomainTag),
 }
 
 /// A packet that was handed out to be sent, and is not reported on yet.
@@ -114,6 +117,7 @@ pub struct Router<D: PayloadDecoder> {
     /// Whose acknowledgement a nonce brings.
     pub(super) nonces_out: BTreeMap<u64, (EmissionId, usize)>,
     pub(super) pulls: BTreeMap<PullId, Pull>,
+    pub(super) sync: Sync,
     /// Of domains that have one of their own.
     selections: BTreeMap<DomainTag, Selection>,
     lookups: BTreeMap<LookupId, Lookup>,
@@ -177,6 +181,7 @@ impl<D: PayloadDecoder> Router<D> {
             emissions: BTreeMap::new(),
             nonces_out: BTreeMap::new(),
             pulls: BTreeMap::new(),
+            sync: Sync::default(),
             selections: BTreeMap::new(),
             lookups: BTreeMap::new(),
             sends: BTreeMap::new(),
@@ -271,6 +276,7 @@ impl<D: PayloadDecoder> Router<D> {
     /// Starts: goes on with what the store held, and sets the clocks.
     pub fn start(&mut self, now: Moment) {
         self.timers.set(now.elapsed.saturating_add(PURGE_EVERY), Timer::Purge);
+        self.set_sync(now, true);
         let resumed: Vec<EmissionId> = self.emissions.keys().copied().collect();
         for id in resumed {
             let expired = |one: &Emission| one.packet.freshness(now.wall) == Freshness::Expired;
@@ -460,6 +466,11 @@ impl<D: PayloadDecoder> Router<D> {
         self.announced.get(&domain).map(|announced| &announced.fingerprint)
     }
 
+    /// The domains in which the node announces itself.
+    pub(super) fn announced_domains(&self) -> impl Iterator<Item = DomainTag> {
+        self.announced.keys().copied()
+    }
+
     /// Takes in what the driver reports.
     pub fn handle(&mut self, now: Moment, input: Input) {
         match input {
@@ -598,9 +609,18 @@ impl<D: PayloadDecoder> Router<D> {
         let Some(Lookup { asker, selection, timer }) = self.lookups.remove(&id) else { return };
         self.timers.cancel(timer);
         let result = result.map(|candidates| self.choose(&selection, candidates));
+        let domain = match asker {
+            Asker::Emission(id) => self.emissions.get(&id).map(|emission| emission.packet.domain()),
+            Asker::Pull(id) => self.pulls.get(&id).map(|pull| pull.domain),
+            Asker::Sync(domain) => Some(domain),
+        };
+        if let (Some(domain), Ok(peers), true) = (domain, &result, self.config.sync.is_some()) {
+            self.sync.learn(now, domain, peers);
+        }
         match asker {
             Asker::Emission(id) => self.found_recipients(now, id, result),
             Asker::Pull(id) => self.found_sources(now, id, result),
+            Asker::Sync(domain) => self.found_neighbours(now, domain, &result),
         }
     }
 
@@ -627,7 +647,8 @@ impl<D: PayloadDecoder> Router<D> {
             }
             Timer::RepeatLookup(id) => self.start_emission(now, id),
             Timer::AskAgain(id) => self.ask_again(now, id),
-            Timer::PullOver(id) => self.finish_pull(id, true),
+            Timer::PullOver(id) => self.finish_pull(now, id, true),
+            Timer::Sync => self.sync_due(now),
             Timer::Parked => self.admit_parked(now),
             Timer::Renew(domain) => self.renewal_due(now, domain),
             Timer::Restate => self.restate_due(now),

@@ -36,6 +36,8 @@ pub struct Stats {
     pub known: u64,
     /// Packets that were parked for their time.
     pub parked: u64,
+    /// Packets applied that neighbours had and this node had missed: those of [`sync`](super::RouterConfig::sync).
+    pub synced: u64,
     /// Rows of the store that were damaged, or of another identity or network, and left out.
     pub rows_damaged: u64,
     /// Commits that failed.

@@ -136,8 +136,9 @@ pub(crate) struct World {
     pub(crate) verdicts: Vec<Verdict>,
 }
 
+/// The default, but that nothing is sent by the clock alone.
 pub(crate) fn config() -> RouterConfig {
-    RouterConfig::default()
+    RouterConfig { sync: None, ..RouterConfig::default() }
 }
 
 pub(crate) fn author(seed: u8) -> Author {

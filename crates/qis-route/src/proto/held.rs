@@ -1,0 +1,128 @@
+//! What a query says of the packets the asker has.
+
+use qis_packet::PacketId;
+
+/// So many bits for each packet, while there is room: one in 300 is taken for held that is not.
+const BITS_EACH: usize = 12;
+
+/// A Bloom filter of packet ids.
+///
+/// It is salted with the nonce of its query, so that a packet which is taken for held by mistake is not so the next time, and nobody can
+/// make packets that always are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    bits: Vec<u8>,
+    /// How many bits a packet sets, 1 to [`MAX_HASHES`](Self::MAX_HASHES).
+    hashes: u8,
+}
+
+impl Held {
+    /// So that a query goes into a frame that carries an answer. 200 packets have all their bits in it, 1,024 two each: of those, one in
+    /// three is taken for held by mistake.
+    pub(super) const MAX_BYTES: usize = 296;
+    pub(super) const MAX_HASHES: u8 = 16;
+
+    /// The filter of these packets, for a query with this nonce.
+    pub(super) fn of<'a>(nonce: u64, ids: impl ExactSizeIterator<Item = &'a PacketId>) -> Self {
+        let count = ids.len();
+        let bytes = (count * BITS_EACH).div_ceil(8).min(Self::MAX_BYTES);
+        let each = (bytes * 8).checked_div(count).unwrap_or(BITS_EACH);
+        // ln 2 bits for each bit there is: as many are set as not.
+        let hashes = u8::try_from((each * 7 + 5) / 10).unwrap_or(1).max(1);
+        let mut held = Self { bits: vec![0; bytes], hashes };
+        for id in ids {
+            for place in held.places(nonce, id) {
+                if let Some(byte) = held.bits.get_mut(place / 8) {
+                    *byte |= 1 << (place % 8);
+                }
+            }
+        }
+        held
+    }
+
+    /// A filter from outside; `None` when it is too large or sets no bits or too many.
+    pub(super) fn from_parts(bits: &[u8], hashes: u8) -> Option<Self> {
+        let fits = bits.len() <= Self::MAX_BYTES && (1..=Self::MAX_HASHES).contains(&hashes);
+        fits.then(|| Self { bits: bits.to_vec(), hashes })
+    }
+
+    pub(super) fn bits(&self) -> &[u8] {
+        &self.bits
+    }
+
+    pub(super) const fn hashes(&self) -> u8 {
+        self.hashes
+    }
+
+    /// Whether the asker has this packet, as it seems.
+    pub(super) fn contains(&self, nonce: u64, id: &PacketId) -> bool {
+        let is_set = |place: usize| self.bits.get(place / 8).is_some_and(|byte| byte >> (place % 8) & 1 == 1);
+        !self.bits.is_empty() && self.places(nonce, id).all(is_set)
+    }
+
+    /// The bits of a packet: `a + i b` modulo their number (Kirsch and Mitzenmacher, 2006).
+    fn places(&self, nonce: u64, id: &PacketId) -> impl Iterator<Item = usize> + use<> {
+        let start = id.as_bytes().first_chunk().copied().map_or(0, u64::from_le_bytes);
+        let hash = mix(start ^ mix(nonce));
+        let (first, step) = (hash & 0xffff_ffff, hash >> 32 | 1);
+        let bits = (self.bits.len() as u64 * 8).max(1);
+        (0..u64::from(self.hashes)).map(move |at| {
+            // Below the number of bits, which is small.
+            usize::try_from((first + at * step) % bits).unwrap_or_default()
+        })
+    }
+}
+
+/// The finaliser of `SplitMix64` (Steele, Lea and Flood, 2014).
+const fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(from: u32, count: u32) -> Vec<PacketId> {
+        // Ids are hashes; these are as good.
+        let id = |at: u32| {
+            let words = [0, 1, 2, 3].map(|word| mix(u64::from(at) << 8 | word).to_le_bytes());
+            PacketId::from_bytes(words.concat().try_into().unwrap())
+        };
+        (from..from + count).map(id).collect()
+    }
+
+    #[test]
+    fn what_is_held_is_always_found_and_little_else() {
+        for (count, most) in [(1, 0.02), (50, 0.01), (200, 0.01), (1024, 0.40)] {
+            let (held, others) = (ids(0, count), ids(1 << 20, 4000));
+            let filter = Held::of(7, held.iter());
+            assert!(filter.bits().len() <= Held::MAX_BYTES);
+            assert!(held.iter().all(|id| filter.contains(7, id)));
+            let mistaken = others.iter().filter(|id| filter.contains(7, id)).count();
+            assert!((mistaken as f64) < most * 4000.0, "{count}: {mistaken}");
+        }
+        assert!(!Held::of(7, ids(0, 0).iter()).contains(7, &ids(0, 1)[0]), "who has nothing needs all");
+    }
+
+    #[test]
+    fn mistakes_of_one_nonce_are_not_those_of_another() {
+        let (held, others) = (ids(0, 1024), ids(1 << 20, 4000));
+        let [first, second] = [1, 2].map(|nonce| Held::of(nonce, held.iter()));
+        let mistaken = |id: &&PacketId| first.contains(1, id) && second.contains(2, id);
+        let both = others.iter().filter(mistaken).count();
+        // A third of a third.
+        assert!((both as f64) < 0.16 * 4000.0, "{both}");
+    }
+
+    #[test]
+    fn a_filter_from_outside_is_within_bounds() {
+        assert_eq!(Held::from_parts(&[0; 297], 8), None);
+        assert_eq!(Held::from_parts(&[0; 8], 0), None);
+        assert_eq!(Held::from_parts(&[0; 8], 17), None);
+        assert!(!Held::from_parts(&[], 8).unwrap().contains(1, &ids(0, 1)[0]));
+        assert!(Held::from_parts(&[255; 8], 16).unwrap().contains(1, &ids(0, 1)[0]));
+    }
+}

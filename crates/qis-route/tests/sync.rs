@@ -1,0 +1,175 @@
+//! What was missed, and how the clock repairs it.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
+#[expect(dead_code, reason = "what the tests of the router need of it")]
+mod support;
+
+use std::time::Duration;
+
+use qis_fingerprint::{Fingerprint, SpaceId};
+use qis_packet::{Draft, Identity};
+use qis_route::proto::{Origin, Refusal, RouterConfig, SyncConfig, Verdict};
+use support::{DIMS, Fate, Maker, World, config, domain, push};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const QUERY: u8 = 3;
+const ANSWER: u8 = 4;
+
+fn syncing(sync: SyncConfig) -> RouterConfig {
+    RouterConfig { sync: Some(sync), ..config() }
+}
+
+/// A world in which every node has emitted, and no push arrived.
+fn apart(hosts: u8, sync: SyncConfig) -> World {
+    let mut world = World::with(hosts, &syncing(sync));
+    world.fate = Box::new(|_, _| Fate::Lost);
+    for index in 0..usize::from(hosts) {
+        world.emit(index, index as f32);
+    }
+    // Until nobody tries any more.
+    world.pass(5 * MINUTE);
+    world.wire.clear();
+    world
+}
+
+fn held(world: &World) -> Vec<usize> {
+    (0..world.hosts.len()).map(|index| world.standing(index).len()).collect()
+}
+
+#[test]
+fn what_was_kept_apart_agrees_within_three_periods() {
+    let mut world = apart(20, SyncConfig::default());
+    assert!(held(&world).iter().all(|&held| held == 1));
+    world.fate = Box::new(|_, _| Fate::Arrives);
+    // A period is a fifth longer at most.
+    world.pass(3 * MINUTE + 36 * Duration::from_secs(1));
+    assert_eq!(held(&world), [20; 20]);
+    let synced: u64 = world.hosts.iter().map(|host| host.router.stats().synced).sum();
+    assert_eq!(synced, 20 * 19);
+    assert_eq!(world.pushes(), 0, "asking makes nobody emit");
+}
+
+#[test]
+fn a_retraction_that_was_missed_comes_too() {
+    let mut world = World::with(3, &syncing(SyncConfig::default()));
+    for index in 0..3 {
+        world.emit(index, 1.0);
+    }
+    world.settle();
+    assert_eq!(held(&world), [3, 3, 3]);
+    world.fate = Box::new(|_, _| Fate::Lost);
+    let now = world.now;
+    world.hosts[0].router.retract(now, domain(), Origin("")).unwrap();
+    world.pass(5 * MINUTE);
+    assert_eq!(held(&world), [2, 3, 3]);
+    world.fate = Box::new(|_, _| Fate::Arrives);
+    world.pass(3 * MINUTE);
+    assert_eq!(held(&world), [2, 2, 2]);
+}
+
+#[test]
+fn a_period_keeps_to_its_bytes_and_the_next_one_goes_on() {
+    let bytes = 12 * 1024;
+    let mut world = apart(40, SyncConfig { bytes, ..SyncConfig::default() });
+    world.fate = Box::new(|_, _| Fate::Arrives);
+    let first = held(&world)[0];
+    world.pass(MINUTE / 2 * 3);
+    assert!(held(&world)[0] > first, "it has begun");
+    let mut most = 0;
+    for _ in 0..30 {
+        world.wire.clear();
+        // No period is shorter, so two begin in this time at most.
+        world.pass(Duration::from_secs(48));
+        let of_first = world.wire.iter().filter(|(from, to, frame)| {
+            (*from == 0 && frame[0] == QUERY) || (*to == 0 && frame[0] == ANSWER)
+        });
+        most = most.max(of_first.map(|(_, _, frame)| frame.len()).sum::<usize>());
+    }
+    assert!(most <= 2 * bytes, "{most}");
+    // Also of those 20 who are nobody's neighbours.
+    assert_eq!(held(&world), [40; 40]);
+}
+
+#[test]
+fn silence_costs_a_few_queries() {
+    let mut world = World::with(10, &syncing(SyncConfig::default()));
+    world.emit(0, 1.0);
+    world.pass(5 * MINUTE);
+    world.wire.clear();
+    world.pass(10 * MINUTE);
+    let frames = |kind: u8| world.wire.iter().filter(|(_, _, frame)| frame[0] == kind).count();
+    // Only the one that emitted has anything to look for others by.
+    assert!((8 * 3..=13 * 3).contains(&frames(QUERY)), "{}", frames(QUERY));
+    assert_eq!(frames(ANSWER), frames(QUERY));
+    assert!(world.wire.iter().all(|(_, _, frame)| [QUERY, ANSWER].contains(&frame[0]) && frame.len() < 100));
+}
+
+#[test]
+fn without_it_nothing_is_asked() {
+    let mut world = World::with(3, &config());
+    world.emit(0, 1.0);
+    world.settle();
+    world.wire.clear();
+    world.pass(60 * MINUTE);
+    assert!(world.wire.is_empty());
+}
+
+/// A vote of a site whose situation is so many degrees from the others'.
+fn situated(degrees: f64) -> Draft {
+    let (sin, cos) = degrees.to_radians().sin_cos();
+    let codes = [cos, sin].map(|value| (value * 127.0) as i8).to_vec();
+    Draft::delta(domain(), Fingerprint::from_codes(SpaceId::new("test", 2), codes).unwrap(), &[1.0; DIMS])
+}
+
+#[test]
+fn a_node_that_holds_enough_wants_only_what_is_more_similar() {
+    let sync = SyncConfig { packets: 3, ..SyncConfig::default() };
+    let mut world = World::with(2, &syncing(sync));
+    let now = world.now;
+    world.hosts[0].router.emit(now, situated(0.0), Origin("")).unwrap();
+    world.settle();
+    for (seed, degrees) in [(11, 20.0), (12, 60.0)] {
+        assert_eq!(world.inject(0, &Maker::new(seed).frame(situated(degrees))), Verdict::Applied);
+    }
+    for (seed, degrees) in [(13, 90.0), (14, 70.0), (15, 40.0), (16, 50.0)] {
+        assert_eq!(world.inject(1, &Maker::new(seed).frame(situated(degrees))), Verdict::Applied);
+    }
+    world.pass(5 * MINUTE);
+    let has = |seed: u8| world.standing(0).contains_key(&Identity::from_seed([seed; 32]).author());
+    // At first it holds three, of which that at 60 degrees is the least similar.
+    assert!(has(15) && !has(13) && !has(14));
+}
+
+#[test]
+fn an_answer_with_what_was_not_asked_for_is_refused() {
+    let sync = SyncConfig { packets: 1, ..SyncConfig::default() };
+    let mut world = World::with(2, &syncing(sync));
+    let now = world.now;
+    world.hosts[0].router.emit(now, situated(0.0), Origin("")).unwrap();
+    world.settle();
+    world.wire.clear();
+    world.fate = Box::new(|_, frame| if frame[0] == ANSWER { Fate::Lost } else { Fate::Arrives });
+    while !world.wire.iter().any(|(_, _, frame)| frame[0] == QUERY) {
+        world.pass(Duration::from_secs(1));
+    }
+    let nonce = world.wire.iter().find(|(_, _, frame)| frame[0] == QUERY).unwrap().2[1..9].to_vec();
+    let packet = Maker::new(13).make(situated(45.0));
+    let answer = [&[ANSWER][..], &nonce, &[0, 1, 0], packet.as_bytes()].concat();
+    let (from, now) = (world.hosts[1].address.clone(), world.now);
+    let verdict = world.hosts[0].router.receive(now, &from, &answer);
+    assert_eq!(verdict, Verdict::Refused(Refusal::Unsolicited));
+    assert_eq!(world.inject(0, &push(packet.as_bytes())), Verdict::Applied, "who is sent it takes it");
+}
+
+#[test]
+fn neighbours_that_nobody_finds_any_more_are_asked_all_the_same() {
+    let mut world = apart(4, SyncConfig { peers: 2, ..SyncConfig::default() });
+    world.fate = Box::new(|_, _| Fate::Arrives);
+    let alone = world.hosts.split_off(1);
+    world.pass(60 * MINUTE);
+    assert_eq!(held(&world), [1], "nobody is there");
+    world.hosts.extend(alone);
+    world.pass(10 * MINUTE);
+    assert_eq!(held(&world)[0], 4);
+}
