@@ -21,11 +21,23 @@ pub enum Table {
     Outbox,
     /// The state of synthesis of each domain.
     Synthesis,
+    /// What hides the provenance of the node's packets. A store may encrypt its values.
+    Secrets,
+    /// Addresses of members that are worth trying after a restart.
+    Peers,
 }
 
 impl Table {
     /// All tables, in the order in which a router is to be given what they hold.
-    pub const ALL: [Self; 5] = [Self::Order, Self::Rotations, Self::Packets, Self::Outbox, Self::Synthesis];
+    pub const ALL: [Self; 7] = [
+        Self::Order,
+        Self::Rotations,
+        Self::Packets,
+        Self::Outbox,
+        Self::Synthesis,
+        Self::Secrets,
+        Self::Peers,
+    ];
 }
 
 /// One change of a [`Batch`].

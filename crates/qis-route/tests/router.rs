@@ -968,7 +968,7 @@ fn a_corrupt_store_is_not_used_any_more() {
 fn damaged_rows_are_refused_by_their_table() {
     let now = Moment { elapsed: Duration::ZERO, wall: Timestamp::from_unix_seconds(START) };
     let mut router = Router::new(config(), support::author(0), support::Vectors, [0; 32], now).unwrap();
-    for table in [Table::Order, Table::Outbox, Table::Packets, Table::Rotations] {
+    for table in [Table::Order, Table::Outbox, Table::Packets, Table::Rotations, Table::Peers] {
         let row = Row { key: b"cardiology/heart0123456789abcdef".to_vec(), value: vec![1, 2, 3] };
         assert_eq!(router.restore(now, table, &row).unwrap_err().table, table);
     }

@@ -15,7 +15,8 @@ use qis_route::overlay::{
 };
 use qis_route::proto::{Author, ConfigError, Router, RouterConfig};
 use qis_route::{
-    Address, Clock, Descriptor, Directory, HostError, HostErrorKind, Moment, Row, Store, Table, Transport,
+    Address, Batch, Clock, Descriptor, Directory, HostError, HostErrorKind, Moment, Operation, Row, Store,
+    Table, Transport,
 };
 
 use crate::domain::{Domain, Domains};
@@ -41,6 +42,7 @@ pub struct NodeBuilder {
     network: NetworkId,
     name: String,
     secret: Option<SiteSecret>,
+    keep_secret: bool,
     rotation: Option<RotationStatement>,
     domains: Vec<Domain>,
     transport: Option<Arc<dyn Transport>>,
@@ -63,6 +65,7 @@ impl NodeBuilder {
             network: NetworkId::new("default"),
             name: String::new(),
             secret: None,
+            keep_secret: false,
             rotation: None,
             domains: Vec::new(),
             transport: None,
@@ -98,9 +101,20 @@ impl NodeBuilder {
     }
 
     /// What hides the provenance of the node's packets. By default it follows from the identity, and covers what is at most a lifetime
-    /// old when the node is built ([`SiteSecret::derived`] makes it for older packets); bring your own to be able to erase it.
+    /// old when the node is built ([`SiteSecret::derived`] makes it for older packets); bring your own to be able to erase it, or have the node
+    /// [keep one](Self::keep_site_secret).
     pub fn site_secret(mut self, secret: SiteSecret) -> Self {
         self.secret = Some(secret);
+        self
+    }
+
+    /// Keeps the site's secret in the [store](Self::store): a new one from the system's entropy when there is none yet, the one that is there from then
+    /// on. What [`Node::erase_provenance_before`] erases is erased there too.
+    ///
+    /// Packets that the node made without it are opened with the secret they were made with, which follows from the identity
+    /// unless it was given ([`SiteSecret::derived`]). Whoever reads the store has the secret, unless the store encrypts it.
+    pub fn keep_site_secret(mut self) -> Self {
+        self.keep_secret = true;
         self
     }
 
@@ -147,7 +161,7 @@ impl NodeBuilder {
     }
 
     /// Where the overlay joins its network: the addresses of some members, three are good and 16 the most. Its own address among them is left
-    /// out, so that all nodes can have the same list. Without any it waits to be found, as the first node of a network does.
+    /// out, so that all nodes can have the same list. A node that was there before also joins by addresses that it kept in its store, up to 16 of members it knew. Without any it waits to be found, as the first node of a network does.
     pub fn bootstrap(mut self, addresses: impl IntoIterator<Item = Address>) -> Self {
         self.bootstrap = addresses.into_iter().collect();
         self
@@ -255,17 +269,20 @@ impl NodeBuilder {
             None => entropy()?,
         };
         let now = clock.now();
-        let secret = match self.secret {
-            Some(secret) => secret,
-            None => {
-                let oldest = now.wall.saturating_sub(Lifetime::MAX.seconds() + SKEW_SECONDS);
-                SiteSecret::derived(&identity, Epoch::of(oldest))?
+        let oldest = Epoch::of(now.wall.saturating_sub(Lifetime::MAX.seconds() + SKEW_SECONDS));
+        let secret = match (self.secret, self.keep_secret) {
+            (Some(_), true) => {
+                let problem = "is for a node without a site_secret of its host's";
+                return Err(ConfigError { field: "keep_site_secret", problem }.into());
             }
+            (Some(secret), false) => secret,
+            (None, true) => kept_secret(&*self.store, oldest).await?,
+            (None, false) => SiteSecret::derived(&identity, oldest)?,
         };
         let selections: Vec<_> =
             domains.values().map(|domain: &Domain| (domain.tag, domain.selection_within(&config))).collect();
         let network = self.network;
-        let overlay = match self.overlay {
+        let mut overlay = match self.overlay {
             Some(mut overlay) => {
                 fit(&mut overlay, &mut config);
                 let admission = admission.unwrap_or(Arc::new(Open));
@@ -283,6 +300,9 @@ impl NodeBuilder {
         let domains = Domains(Arc::new(domains));
         let author = Author { identity, secret, node: self.name, network };
         let mut router = Router::new(config, author, domains.clone(), seed, now)?;
+        if self.keep_secret {
+            router.keep_secret();
+        }
         if let Some(statement) = self.rotation {
             router.set_rotation(statement)?;
         }
@@ -318,6 +338,9 @@ impl NodeBuilder {
                 published.restore(tag, summary.records());
             }
         }
+        if let Some(overlay) = &mut overlay {
+            overlay.join_by_kept(router.kept_peers());
+        }
         let situations = recall(&*self.embedder, &domains, &mut router, now).await;
         router.start(now);
         let core = Core {
@@ -331,6 +354,7 @@ impl NodeBuilder {
             published,
             emissions: BTreeMap::new(),
             pulls: BTreeMap::new(),
+            erasures: Vec::new(),
             listeners: Listeners::default(),
             stopping: false,
             stopped: Vec::new(),
@@ -415,6 +439,20 @@ async fn announce(
         }
     }
     Ok(())
+}
+
+/// The secret in the store, or a new one that is there from now on: packets are not made with one that might be lost.
+async fn kept_secret(store: &dyn Store, oldest: Epoch) -> Result<SiteSecret, BuildError> {
+    for row in rows(store, Table::Secrets).await? {
+        if let Some(kept) = Router::<Domains>::kept_secret(&row).map_err(|_| BuildError::Secret)? {
+            return Ok(kept);
+        }
+    }
+    let secret = SiteSecret::new(oldest, entropy()?);
+    let Row { key, value } = Router::<Domains>::secret_row(&secret);
+    let batch = Batch { operations: vec![Operation::Put { table: Table::Secrets, key, value }] };
+    contained(async { store.commit(batch).await }, None).await.map_err(BuildError::Store)?;
+    Ok(secret)
 }
 
 async fn rows(store: &dyn Store, table: Table) -> Result<Vec<Row>, BuildError> {

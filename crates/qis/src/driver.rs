@@ -12,10 +12,10 @@ use futures_util::{FutureExt, Stream};
 use qis_route::proto::{Event, Input, Output};
 use qis_route::{Address, Candidates, Descriptor, HostError, HostErrorKind};
 
-use crate::EmitError;
 use crate::events::{Listeners, public};
 use crate::node::{Core, EmissionWaiter, Inner};
 use crate::overlay::{OverlaySend, Search};
+use crate::{EmitError, EraseError};
 
 /// Tasks under way at which no further send is begun; it waits in the router.
 const CONCURRENCY: usize = 128;
@@ -204,6 +204,7 @@ impl Drop for Driver {
         // Those who wait see their senders gone, and report that the node was stopped.
         core.emissions.clear();
         core.pulls.clear();
+        core.erasures.clear();
         core.listeners = Listeners::default();
         for tell in core.stopped.drain(..) {
             // Who asked may have stopped waiting.
@@ -245,6 +246,16 @@ impl Core {
             Event::Pulled { pull, result } => {
                 if let Some(waiter) = self.pulls.remove(&pull) {
                     let _ = waiter.send(result);
+                }
+            }
+            Event::ProvenanceErased { before } => {
+                for (_, waiter) in self.erasures.extract_if(.., |(wanted, _)| *wanted <= before) {
+                    let _ = waiter.send(Ok(()));
+                }
+            }
+            Event::StoreFailed { poisoned: true, .. } => {
+                for (_, waiter) in self.erasures.drain(..) {
+                    let _ = waiter.send(Err(EraseError::StorePoisoned));
                 }
             }
             _ => {}

@@ -54,6 +54,9 @@ pub enum BuildError {
     /// The store can't be read.
     #[error("the store cannot be read")]
     Store(#[source] HostError),
+    /// The site's secret in the store is damaged. A new one would not open the packets there are; remove the row, or restore a backup.
+    #[error("the site's secret in the store is damaged")]
+    Secret,
     /// The store's own place in the order is damaged. Other damaged rows are left out and counted in
     /// [`Stats::rows_damaged`](crate::Stats::rows_damaged).
     #[error("the store's record of this node's own numbers is damaged")]
@@ -136,6 +139,24 @@ pub enum EmitError {
     #[error("the node is not running; spawn node.run(), or build it with start()")]
     NotRunning,
     /// The node was shut down. A stored emission goes on when a node is built on the same store.
+    #[error("the node was shut down")]
+    Stopped,
+}
+
+/// Why secrets were not erased, or may still be in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EraseError {
+    /// The time is implausibly late. Nothing was erased.
+    #[error(transparent)]
+    Time(#[from] qis_packet::ProvenanceError),
+    /// The store can't be written any more. The secrets are erased in memory only.
+    #[error("the store can no longer be written; build the node again and erase once more")]
+    StorePoisoned,
+    /// Nobody drives the node. The secrets are erased in memory; in the store they are once it runs.
+    #[error("the node is not running; spawn node.run(), or build it with start()")]
+    NotRunning,
+    /// The node was shut down before the store had it.
     #[error("the node was shut down")]
     Stopped,
 }

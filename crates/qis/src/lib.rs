@@ -22,7 +22,7 @@ pub use catch_up::{CatchUp, CaughtUp};
 pub use clock::TokioClock;
 pub use domain::{Domain, DomainError};
 pub use emit::{Emit, Queued, Retract};
-pub use error::{AuditError, BuildError, CatchUpError, EmitError, SynthesizeError};
+pub use error::{AuditError, BuildError, CatchUpError, EmitError, EraseError, SynthesizeError};
 pub use events::{Events, NodeEvent};
 pub use node::Node;
 pub use outcome::Outcome;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_channel::oneshot;
 use futures_util::task::AtomicWaker;
 use qis_fingerprint::{EmbedError, EmbedErrorKind, Embedder, Fingerprint};
-use qis_packet::{AuthorId, DomainTag, Opening, OutcomePacket, Timestamp};
+use qis_packet::{AuthorId, DomainTag, Epoch, Opening, OutcomePacket, Timestamp};
 use qis_route::proto::{EmissionId, PullId, Pulled, Receipt, Refusal, Router, Stats, Verdict};
 use qis_route::{Address, Clock, Directory, Organisation, Store, Transport};
 use qis_synth::evidence::Evidence;
@@ -23,7 +23,7 @@ use crate::organisations::Organisations;
 use crate::overlay::{OverlayPart, OverlayReport};
 use crate::published::Published;
 use crate::synthesize::Synthesize;
-use crate::{AuditError, EmitError, NodeBuilder, Outcome};
+use crate::{AuditError, EmitError, EraseError, NodeBuilder, Outcome};
 
 /// One site of the network: it emits what the site learned, receives what others did, and synthesises.
 ///
@@ -68,6 +68,8 @@ pub(crate) struct Core {
     pub(crate) published: Published,
     pub(crate) emissions: BTreeMap<EmissionId, EmissionWaiter>,
     pub(crate) pulls: BTreeMap<PullId, oneshot::Sender<Pulled>>,
+    /// Who waits for the secrets before a week to be erased in the store.
+    pub(crate) erasures: Vec<(Epoch, oneshot::Sender<Result<(), EraseError>>)>,
     pub(crate) listeners: Listeners,
     pub(crate) stopping: bool,
     pub(crate) stopped: Vec<oneshot::Sender<()>>,
@@ -252,6 +254,7 @@ impl Node {
             if !self.inner.is_running() {
                 return;
             }
+            core.keep_peers();
             let (tell, stopped) = oneshot::channel();
             core.stopped.push(tell);
             stopped
@@ -295,17 +298,38 @@ impl Node {
     }
 
     /// Erases the secrets that open the provenance of packets made before `time`, in weeks: nobody can open those any more, not even this
-    /// site.
+    /// site. Packets are of no use to anyone after their lifetime, 90 days at most.
     ///
-    /// It is for nodes with a [`site_secret`](NodeBuilder::site_secret) of their own, whose host keeps it and
-    /// forgets the old one too; a secret that follows from the identity is there again after a restart. Packets are
-    /// of no use to anyone after their lifetime, 90 days at most.
+    /// A node that [keeps its secret](NodeBuilder::keep_site_secret) erases it in memory at once and in its store with the next commit, and this
+    /// returns when that is durable; while the store is full, say, it waits. The pages of a store's file that are
+    /// free now may hold the old secret until they are written again.
+    ///
+    /// The host of a node with a [`site_secret`](NodeBuilder::site_secret) has to forget the old one too. A secret that
+    /// follows from the identity is there again after a restart.
     ///
     /// # Errors
     ///
-    /// [`ProvenanceError`](qis_packet::ProvenanceError) when the time is implausibly late; nothing is erased then.
-    pub fn erase_provenance_before(&self, time: Timestamp) -> Result<(), qis_packet::ProvenanceError> {
-        self.inner.lock().router.erase_provenance_before(time)
+    /// [`EraseError`]: when the time is implausibly late, nothing is erased. With any other error the secrets are erased in memory and
+    /// perhaps not in the store; erase them again when a node is built on it.
+    pub async fn erase_provenance_before(&self, time: Timestamp) -> Result<(), EraseError> {
+        let erased = {
+            let mut core = self.inner.lock();
+            let Some(before) = core.router.erase_provenance_before(time)? else { return Ok(()) };
+            if core.router.is_poisoned() {
+                return Err(EraseError::StorePoisoned);
+            }
+            if core.stopping {
+                return Err(EraseError::Stopped);
+            }
+            if !self.inner.is_running() {
+                return Err(EraseError::NotRunning);
+            }
+            let (tell, erased) = oneshot::channel();
+            core.erasures.push((before, tell));
+            erased
+        };
+        self.inner.wake.wake();
+        erased.await.unwrap_or(Err(EraseError::Stopped))
     }
 
     /// Opens the provenance of one of this node's packets to an auditor, who checks it with [`Opening::verify`].

@@ -19,6 +19,10 @@ use crate::organisations::Organisations;
 /// The most addresses to join by.
 pub(crate) const MOST_BOOTSTRAP: usize = 16;
 
+/// How long after it has begun to join a node first keeps addresses of members, and how often it does so later.
+const KEEP_FIRST: Duration = Duration::from_secs(60);
+const KEEP_EVERY: Duration = Duration::from_secs(3600);
+
 /// The most nodes that one look-up or draw finds.
 const MOST_FOUND: u8 = 200;
 
@@ -78,8 +82,10 @@ struct Situation {
 #[derive(Debug)]
 pub(crate) struct OverlayPart {
     overlays: Overlays,
-    /// Where to join, until the driver runs.
+    /// Where to join, until the driver runs: what the host said, and what an earlier life kept.
     bootstrap: Option<Vec<Address>>,
+    /// When the store is next told who is there, once it runs.
+    keep_at: Option<Duration>,
     address: Address,
     /// Of descriptors of this life of the node.
     opening: Order,
@@ -148,6 +154,7 @@ impl OverlayPart {
         Self {
             overlays,
             bootstrap: Some(bootstrap),
+            keep_at: None,
             address,
             opening: Order::opening(now.wall),
             credential,
@@ -162,11 +169,32 @@ impl OverlayPart {
         self.overlays.set_time(now.wall);
         if let Some(bootstrap) = self.bootstrap.take() {
             self.overlays.start(now.elapsed, &bootstrap);
+            self.keep_at = Some(now.elapsed.saturating_add(KEEP_FIRST));
         }
     }
 
+    /// Joins by these as well: addresses of members that were there in an earlier life of this node.
+    pub(crate) fn join_by_kept<'a>(&mut self, kept: impl Iterator<Item = &'a Address>) {
+        if let Some(bootstrap) = &mut self.bootstrap {
+            for address in kept {
+                if !bootstrap.contains(address) {
+                    bootstrap.push(address.clone());
+                }
+            }
+        }
+    }
+
+    /// Whether the store is to be told who is there. If so it is not before an hour has passed.
+    fn takes_turn_to_keep(&mut self, now: Moment) -> bool {
+        let due = self.keep_at.is_some_and(|at| at <= now.elapsed);
+        if due {
+            self.keep_at = Some(now.elapsed.saturating_add(KEEP_EVERY));
+        }
+        due
+    }
+
     pub(crate) fn next_timeout(&self) -> Option<Duration> {
-        self.overlays.next_timeout()
+        [self.overlays.next_timeout(), self.keep_at].into_iter().flatten().min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Moment) {
@@ -416,8 +444,17 @@ impl Core {
 
     pub(crate) fn handle_timeout(&mut self, now: Moment) {
         self.router.handle(now, Input::Timeout);
-        if let Some(overlay) = &mut self.overlay {
-            overlay.handle_timeout(now);
+        let Some(overlay) = &mut self.overlay else { return };
+        overlay.handle_timeout(now);
+        if overlay.takes_turn_to_keep(now) {
+            self.keep_peers();
+        }
+    }
+
+    /// Tells the store who is there, for after a restart. A node that has lost everybody keeps those it knew.
+    pub(crate) fn keep_peers(&mut self) {
+        if let Some(overlay) = &self.overlay {
+            self.router.keep_peers(&overlay.overlays.addresses(MOST_BOOTSTRAP));
         }
     }
 }

@@ -278,7 +278,7 @@ async fn provenance_opens_to_an_auditor_and_to_nobody_else() {
     opening.verify(&packet, network).unwrap();
     a.open_provenance(&packet, "ward-4").unwrap_err();
     b.open_provenance(&packet, "ward-3").unwrap_err();
-    a.erase_provenance_before(packet.time().saturating_add(30 * 24 * 3600)).unwrap();
+    a.erase_provenance_before(packet.time().saturating_add(30 * 24 * 3600)).await.unwrap();
     a.open_provenance(&packet, "ward-3").unwrap_err();
 }
 

@@ -246,6 +246,27 @@ impl Overlays {
         self.overlays.iter().map(Overlay::state_bytes).sum::<usize>() + self.peers.bytes()
     }
 
+    /// Addresses of contacts, each once and at most so many: some of every space, and of every kind of contact.
+    #[must_use]
+    pub fn addresses(&self, most: usize) -> Vec<Address> {
+        let tables = self.overlays.iter().map(|overlay| &overlay.tables);
+        let lists: Vec<_> =
+            tables.flat_map(|tables| [tables.near(), tables.random(), tables.diverse()]).collect();
+        let deepest = lists.iter().map(|list| list.len()).max().unwrap_or(0);
+        let in_turn = (0..deepest).flat_map(|at| lists.iter().filter_map(move |list| list.get(at)));
+        let mut found: Vec<Address> = Vec::new();
+        for entry in in_turn {
+            if found.len() >= most {
+                break;
+            }
+            let address = entry.contact.to_address();
+            if !found.contains(&address) {
+                found.push(address);
+            }
+        }
+        found
+    }
+
     fn overlay_mut(&mut self, space: SpaceId) -> Option<&mut Overlay> {
         self.overlays.iter_mut().find(|overlay| overlay.space() == space)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use qis_fingerprint::Fingerprint;
-use qis_packet::{AuthorId, DomainTag, PacketId};
+use qis_packet::{AuthorId, DomainTag, Epoch, PacketId};
 
 use super::{EmissionId, EmitError, Pulled, Receipt};
 use crate::{Address, Batch, Candidates, HostError, Table};
@@ -135,6 +135,11 @@ pub enum Event {
     /// A packet of this node came back that it does not remember, so it was restored from a backup: it goes on in a new incarnation
     /// and will state its standing outcomes again, by the clock.
     IncarnationRaised,
+    /// What [`Router::erase_provenance_before`](super::Router::erase_provenance_before) erased is gone from the store too.
+    ProvenanceErased {
+        /// The first week whose secret is left.
+        before: Epoch,
+    },
     /// The store failed. Packets are not acknowledged until it works again.
     StoreFailed {
         /// Whether it will never work again; the node must be built anew then.

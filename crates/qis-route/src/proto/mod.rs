@@ -30,6 +30,7 @@ mod inbox;
 mod intake;
 mod io;
 mod journal;
+mod kept;
 mod limiter;
 mod message;
 pub(crate) mod nonce;

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use qis_fingerprint::Fingerprint;
 use qis_packet::{
-    AuthorId, DomainTag, Epoch, FrameKind, Freshness, OutcomePacket, Payload, ProvenanceError, Reassembler,
-    RotationStatement, SKEW_SECONDS, Timestamp, fragment,
+    AuthorId, DomainTag, FrameKind, Freshness, OutcomePacket, Payload, Reassembler, RotationStatement,
+    SKEW_SECONDS, Timestamp, fragment,
 };
 
 use super::inbox::{Inbox, PayloadDecoder, Standing};
 use super::journal::Journal;
+use super::kept::KeptPeers;
 use super::limiter::Limiter;
 use super::message::{Acknowledgement, Status};
 use super::nonce::Nonces;
@@ -148,6 +149,9 @@ pub struct Router<D: PayloadDecoder> {
     pub(super) restate: BTreeSet<DomainTag>,
     pub(super) restated: Option<Duration>,
     pub(super) poisoned: bool,
+    /// Whether the store has the author's secret.
+    pub(super) keeps_secret: bool,
+    pub(super) peers_kept: KeptPeers,
     pub(super) stats: Stats,
 }
 
@@ -202,6 +206,8 @@ impl<D: PayloadDecoder> Router<D> {
             restate: BTreeSet::new(),
             restated: None,
             poisoned: false,
+            keeps_secret: false,
+            peers_kept: KeptPeers::default(),
             stats: Stats::default(),
         })
     }
@@ -238,7 +244,9 @@ impl<D: PayloadDecoder> Router<D> {
                 Some(())
             }),
             Table::Rotations => self.inbox.restore_rotation(&row.value, network),
-            Table::Synthesis => Some(()),
+            Table::Peers => self.peers_kept.restore(row),
+            // The host reads them.
+            Table::Synthesis | Table::Secrets => Some(()),
         };
         if restored.is_none() {
             self.stats.rows_damaged = self.stats.rows_damaged.saturating_add(1);
@@ -382,15 +390,6 @@ impl<D: PayloadDecoder> Router<D> {
             self.journal.stage(operation, None);
         }
         Ok(())
-    }
-
-    /// Erases the secrets of the weeks before `time`.
-    ///
-    /// # Errors
-    ///
-    /// [`ProvenanceError`] when the time is implausibly late; nothing is erased then.
-    pub fn erase_provenance_before(&mut self, time: Timestamp) -> Result<(), ProvenanceError> {
-        self.author.secret.erase_before(Epoch::of(time))
     }
 
     /// A fingerprint as this node's packets and queries carry it, [compacted](Fingerprint::compact) where it has to be.
