@@ -57,7 +57,7 @@ async fn emit(node: &Node) -> OutcomePacket {
     node.standing(DOMAIN).pop().unwrap()
 }
 
-fn erased(result: Result<qis::Opening, AuditError>) -> bool {
+fn erased(result: &Result<qis::Opening, AuditError>) -> bool {
     matches!(result, Err(AuditError::Secret(ProvenanceError::Erased { .. })))
 }
 
@@ -76,12 +76,12 @@ async fn a_kept_secret_opens_after_a_restart_and_what_was_erased_stays_erased() 
         mortal.0.open_provenance(packet, "ward-3").unwrap();
     }
     mortal.0.erase_provenance_before(new.time()).await.unwrap();
-    assert!(erased(mortal.0.open_provenance(&old, "ward-3")));
+    assert!(erased(&mortal.0.open_provenance(&old, "ward-3")));
     // It was durable when the call returned.
     kill(mortal).await;
 
     let node = site(&net, store.clone(), &clock).await;
-    assert!(erased(node.open_provenance(&old, "ward-3")));
+    assert!(erased(&node.open_provenance(&old, "ward-3")));
     node.open_provenance(&new, "ward-3").unwrap();
     node.erase_provenance_before(old.time()).await.unwrap();
     node.open_provenance(&new, "ward-3").unwrap();
