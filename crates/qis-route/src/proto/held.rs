@@ -2,6 +2,8 @@
 
 use qis_packet::PacketId;
 
+use crate::draw::SplitMix;
+
 /// So many bits for each packet, while there is room: one in 10,000 or so is taken for held that is not.
 const BITS_EACH: usize = 24;
 /// In fewer bytes, the bits of one packet are too often those of another.
@@ -67,7 +69,7 @@ impl Held {
     /// last term, the bits of two packets in a small filter are too often the same.
     fn places(&self, nonce: u64, id: &PacketId) -> impl Iterator<Item = usize> + use<> {
         let start = id.as_bytes().first_chunk().copied().map_or(0, u64::from_le_bytes);
-        let hash = mix(start ^ mix(nonce));
+        let hash = SplitMix::new(start ^ SplitMix::new(nonce).next()).next();
         let (first, step) = (hash & 0xffff_ffff, hash >> 32 | 1);
         let bits = (self.bits.len() as u64 * 8).max(1);
         (0..u64::from(self.hashes)).map(move |at| {
@@ -77,14 +79,6 @@ impl Held {
     }
 }
 
-/// The finaliser of `SplitMix64` (Steele, Lea and Flood, 2014).
-const fn mix(value: u64) -> u64 {
-    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,7 +86,8 @@ mod tests {
     fn ids(from: u32, count: u32) -> Vec<PacketId> {
         // Ids are hashes; these are as good.
         let id = |at: u32| {
-            let words = [0, 1, 2, 3].map(|word| mix(u64::from(at) << 8 | word).to_le_bytes());
+            let words =
+                [0, 1, 2, 3].map(|word| SplitMix::new(u64::from(at) << 8 | word).next().to_le_bytes());
             PacketId::from_bytes(words.concat().try_into().unwrap())
         };
         (from..from + count).map(id).collect()

@@ -10,6 +10,7 @@ use super::message::{EVERY_SIMILARITY, Query};
 use super::pull::{Pull, Purpose};
 use super::router::{Asker, Timer};
 use super::{ConfigError, FRAME_OVERHEAD, PayloadDecoder, Router};
+use crate::draw::take_any;
 use crate::{Address, HostError, Moment, Peer};
 
 /// How many neighbours that a later look-up did not find are remembered: the other side of a partition is among them.
@@ -128,12 +129,7 @@ impl Neighbours {
     fn choose(&mut self, count: usize, mut random: impl FnMut() -> u64) -> Vec<Address> {
         let mut draw = |from: &[Address], count: usize| {
             let mut rest: Vec<&Address> = from.iter().collect();
-            let mut chosen = Vec::new();
-            while chosen.len() < count && !rest.is_empty() {
-                let at = usize::try_from(random() % rest.len() as u64).unwrap_or_default();
-                chosen.push(rest.swap_remove(at).clone());
-            }
-            chosen
+            (0..count).map_while(|_| take_any(&mut rest, &mut random).cloned()).collect::<Vec<_>>()
         };
         let mut chosen = draw(&self.former, usize::from(count > 1));
         let askers = std::mem::take(&mut self.askers);
@@ -181,7 +177,7 @@ impl<D: PayloadDecoder> Router<D> {
     ) {
         if let Some(neighbours) = self.sync.neighbours.get_mut(&domain) {
             neighbours.looking = false;
-            // Those of last time are as good as none.
+            // Those of earlier look-ups are asked on; this one found nobody, so the next one comes sooner.
             neighbours.silent |= result.as_ref().map_or(true, Vec::is_empty);
         }
         self.sync_domain(now, domain);
