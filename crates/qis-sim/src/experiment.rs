@@ -69,9 +69,7 @@ impl Experiment {
         let mut rng = Rng::new(seed);
         let first_query = vectors.len().saturating_sub(queries);
         let mut rows: Vec<usize> = (0..first_query).collect();
-        for at in (1..rows.len()).rev() {
-            rows.swap(at, rng.below(at + 1));
-        }
+        rng.shuffle(&mut rows);
         rows.truncate(nodes);
         let mut network = Network::new(rng.next());
         network.add_all(&vectors, &rows, &config)?;

@@ -26,6 +26,13 @@ impl Rng {
         usize::try_from(product >> 64).unwrap_or_default()
     }
 
+    /// Puts items into any order, each as likely as another (Fisher and Yates).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for at in (1..items.len()).rev() {
+            items.swap(at, self.below(at + 1));
+        }
+    }
+
     /// A number from 0 to less than 1.
     #[expect(clippy::cast_precision_loss, reason = "53 bits are what an f64 has")]
     pub fn unit(&mut self) -> f64 {

@@ -142,7 +142,7 @@ impl Site {
     fn new(at: usize, peers: usize, rng: &mut Rng) -> Result<Self, AttackError> {
         let confidence = 0.5 * SURE * (1.0 + rng.unit());
         let mut others: Vec<usize> = (0..SITES).filter(|&other| other != at).collect();
-        shuffle(&mut others, rng);
+        rng.shuffle(&mut others);
         others.truncate(peers);
         Ok(Self {
             sender: Sender::new(at)?,
@@ -161,7 +161,7 @@ impl Site {
     fn learn(&mut self, records: &[Record], rng: &mut Rng) {
         self.before.clone_from(&self.learner.delta);
         let mut batch = records.to_vec();
-        shuffle(&mut batch, rng);
+        rng.shuffle(&mut batch);
         batch.truncate(Task::BATCH);
         self.learner.learn(&self.model, &batch);
     }
@@ -190,12 +190,6 @@ fn vector(sample: &Sample) -> Vec<f64> {
     match &sample.content {
         Content::Delta(delta) => delta.to_vec(),
         _ => Vec::new(),
-    }
-}
-
-fn shuffle<T>(items: &mut [T], rng: &mut Rng) {
-    for at in (1..items.len()).rev() {
-        items.swap(at, rng.below(at + 1));
     }
 }
 
