@@ -115,13 +115,7 @@ pub(crate) fn run(args: &Args) -> Result<Answer, Error> {
         accuracy,
         share_of_clean: accuracy / clean_accuracy,
     };
-    let text = if args.json { format!("{}\n", json(&report)) } else { report.to_string() };
-    Ok(Answer { text, verdict: Ok(()) })
-}
-
-/// Structs of numbers and texts are always JSON.
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+    Ok(Answer::of(&report, args.json))
 }
 
 impl fmt::Display for Report {

@@ -200,10 +200,7 @@ fn measure(args: &Args, pool: &[Vec<f32>], short: Option<String>, most: usize) -
         axpy_f64_ns: tenths(axpy_f64),
         notes: Notes { short, parts: scaled.values().map(|mean| mean.parts).fold(f64::INFINITY, f64::min) },
     };
-    // A map of numbers by numbers is always JSON.
-    let json = || serde_json::to_string(&report).unwrap_or_default();
-    let text = if args.json { format!("{}\n", json()) } else { report.to_string() };
-    Ok(Answer { text, verdict: Ok(()) })
+    Ok(Answer::of(&report, args.json))
 }
 
 /// Whether writing `output` would change `input`; not if it is not there yet.

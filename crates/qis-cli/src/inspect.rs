@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use qis_packet::{Layout, NetworkId, OutcomePacket, PublicKey, VerifyError};
 use serde::Serialize;
 
-use crate::Answer;
 use crate::error::Error;
 use crate::hex;
+use crate::{Answer, json_line};
 use envelope::Envelope;
 use report::Report;
 
@@ -168,7 +168,7 @@ pub(crate) fn run(args: &Args) -> Result<Answer, Error> {
     }
 
     let report = Report::new(form, encoding, &bytes, rows, packet.as_ref(), signature, wrong);
-    let text = if args.json { report.json() } else { report.table(&bytes) };
+    let text = if args.json { json_line(&report) } else { report.table(&bytes) };
     Ok(Answer { text, verdict })
 }
 

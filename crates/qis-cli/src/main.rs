@@ -9,6 +9,7 @@ mod hex;
 mod inspect;
 mod mean;
 mod mlp;
+mod parallel;
 mod plan;
 mod progress;
 mod rng;
@@ -18,11 +19,13 @@ mod timing;
 mod utc;
 mod words;
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 
 use error::Error;
 
@@ -58,6 +61,19 @@ enum Command {
 struct Answer {
     text: String,
     verdict: Result<(), Error>,
+}
+
+impl Answer {
+    /// A report on input with which nothing is wrong.
+    fn of(report: &(impl Serialize + Display), as_json: bool) -> Self {
+        let text = if as_json { json_line(report) } else { report.to_string() };
+        Self { text, verdict: Ok(()) }
+    }
+}
+
+/// Structs of numbers and texts are always JSON.
+fn json_line(value: &impl Serialize) -> String {
+    format!("{}\n", serde_json::to_string(value).unwrap_or_default())
 }
 
 fn main() -> ExitCode {

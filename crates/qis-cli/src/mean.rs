@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::mem;
-use std::num::NonZero;
-use std::thread;
 
 use qis_codec::{MAX_DIMS, decode, encode};
 
 use crate::error::Error;
+use crate::parallel;
 use crate::rng::Rng;
 
 /// About how many coordinates are encoded, when that is enough vectors: some seconds of work.
@@ -45,22 +44,8 @@ pub(crate) fn scaled_errors(
     counts: &[u32],
     seed: u64,
 ) -> Result<BTreeMap<u32, Scaled>, Error> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let share = vectors.len().div_ceil(threads).max(1);
-    // In the order of the vectors, whoever was done first: the sums are the same on any number of cores.
-    let of_vectors: Result<Vec<(Vec<f64>, Noise)>, Error> = thread::scope(|scope| {
-        let work = |part: &[(usize, &[f32])]| -> Result<Vec<(Vec<f64>, Noise)>, Error> {
-            part.iter().map(|&(index, vector)| of_one(index, vector, budget, counts, seed)).collect()
-        };
-        let running: Vec<_> = vectors.chunks(share).map(|part| scope.spawn(move || work(part))).collect();
-        let mut all = Vec::new();
-        for thread in running {
-            // A panic of a thread is one of this program.
-            all.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
-        }
-        Ok(all)
-    });
-    let of_vectors = of_vectors?;
+    let measure = |&(index, vector): &(usize, &[f32])| of_one(index, vector, budget, counts, seed);
+    let of_vectors: Vec<(Vec<f64>, Noise)> = parallel::run(vectors, parallel::threads(), measure, |_| ())?;
     let coordinates = alike(of_vectors.iter().map(|&(_, noise)| noise));
     let least = counts.iter().copied().min().unwrap_or_default();
     let most = counts.iter().copied().max().unwrap_or_default();

@@ -19,15 +19,14 @@ mod target;
 mod verdict;
 
 use std::fs;
-use std::num::NonZero;
 use std::path::PathBuf;
-use std::thread;
 use std::time::Instant;
 
 use qis_synth::evidence::Family;
 
 use crate::Answer;
 use crate::error::Error;
+use crate::parallel;
 use consortium::Plan;
 use curve::Curve;
 pub(crate) use error::PlanError;
@@ -146,8 +145,7 @@ pub(crate) fn run(args: &Args) -> Result<Answer, Error> {
         fs::write(path, html::page(&report))
             .map_err(|source| Error::Write { path: path.display().to_string(), source })?;
     }
-    let text = if args.json { format!("{}\n", json(&report)) } else { report.to_string() };
-    Ok(Answer { text, verdict: Ok(()) })
+    Ok(Answer::of(&report, args.json))
 }
 
 /// That the arguments go together.
@@ -181,8 +179,7 @@ fn measure(args: &Args, study: &Study) -> Result<Report, PlanError> {
         flip_half: args.flip_half,
         liars: args.liars.map(|share| (share, args.lie)),
     };
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let measured = measure::run(study, &plan, &sizes, args.draws as usize, args.seed, threads)?;
+    let measured = measure::run(study, &plan, &sizes, args.draws as usize, args.seed, parallel::threads())?;
     let by_n = measured.by_n;
     let verdict = Verdict::of(&by_n, plan.per_site).ok_or(PlanError::Sizes { sites })?;
     Ok(Report {
@@ -219,9 +216,4 @@ fn measure(args: &Args, study: &Study) -> Result<Report, PlanError> {
         max_packet_bytes: measured.max_packet_bytes,
         seconds: 0.0,
     })
-}
-
-/// Structs of numbers and texts are always JSON.
-fn json(report: &Report) -> String {
-    serde_json::to_string(report).unwrap_or_default()
 }

@@ -165,13 +165,7 @@ pub(crate) fn run(args: &Args) -> Result<Answer, Error> {
     if let Some(path) = &args.dump {
         dump(path, &returned)?;
     }
-    let text = if args.json { format!("{}\n", json(&report)) } else { report.to_string() };
-    Ok(Answer { text, verdict: Ok(()) })
-}
-
-/// Structs of numbers and texts are always JSON.
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+    Ok(Answer::of(&report, args.json))
 }
 
 fn dump(path: &Path, returned: &[(usize, Vec<usize>)]) -> Result<(), Error> {

@@ -1,13 +1,12 @@
 //! Many runs of the attack suite, on all processors.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::thread;
 
 use qis_conformance::attack::{Attack, AttackError, Lie, Setting, accuracy};
 
 use super::{Args, rule};
 use crate::error::Error;
+use crate::parallel;
 use crate::progress::Progress;
 
 /// A rule, and the attack on it, if any.
@@ -61,39 +60,14 @@ impl<'a> Jobs<'a> {
     pub(super) fn run(self) -> Result<Found, Error> {
         let Self { args, jobs } = self;
         let seeds = args.seeds as usize;
-        let runs = jobs.len() * seeds;
-        let progress = Progress::new("attacking", runs);
-        let next = AtomicUsize::new(0);
-        let mut accuracies: Vec<Result<f64, Error>> = (0..runs).map(|_| Ok(0.0)).collect();
-        thread::scope(|scope| {
-            let (tell, told) = mpsc::channel();
-            for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-                let (tell, next, jobs) = (tell.clone(), &next, &jobs);
-                scope.spawn(move || {
-                    loop {
-                        let at = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(job) = jobs.get(at / seeds) else { break };
-                        // Nobody listens once a run has failed.
-                        if tell.send((at, job.run(args, (at % seeds) as u64))).is_err() {
-                            break;
-                        }
-                    }
-                });
-            }
-            drop(tell);
-            for (done, (at, accuracy)) in (1..).zip(told) {
-                let failed = accuracy.is_err();
-                if let Some(place) = accuracies.get_mut(at) {
-                    *place = accuracy;
-                }
-                if failed {
-                    break;
-                }
-                progress.set(done);
-            }
-        });
+        let runs: Vec<(&Job, u64)> =
+            jobs.iter().flat_map(|job| (0..args.seeds).map(move |seed| (job, seed))).collect();
+        let progress = Progress::new("attacking", runs.len());
+        let done = AtomicUsize::new(0);
+        let ended = |_: &_| progress.set(done.fetch_add(1, Ordering::Relaxed) + 1);
+        let accuracies = parallel::run(&runs, parallel::threads(), |(job, seed)| job.run(args, *seed), ended);
         progress.end();
-        let accuracies: Vec<f64> = accuracies.into_iter().collect::<Result<_, _>>()?;
+        let accuracies = accuracies?;
         let mean = |seeds: &[f64]| seeds.iter().sum::<f64>() / seeds.len() as f64;
         Ok(Found(accuracies.chunks(seeds).map(mean).collect()))
     }

@@ -7,7 +7,7 @@ use qis_conformance::attack::Attack;
 use serde::Serialize;
 
 use super::measure::{Job, Jobs};
-use super::{Args, MEAN, json, names};
+use super::{Args, MEAN, names};
 use crate::Answer;
 use crate::error::Error;
 
@@ -55,8 +55,7 @@ pub(super) fn run(args: &Args) -> Result<Answer, Error> {
     let Args { fraction, jitter, seeds, .. } = *args;
     let table =
         Table { fraction, jitter, seeds, clean_accuracy, rows: places.into_iter().map(row).collect() };
-    let text = if args.json { format!("{}\n", json(&table)) } else { table.to_string() };
-    Ok(Answer { text, verdict: Ok(()) })
+    Ok(Answer::of(&table, args.json))
 }
 
 /// A line for each attack and a column for each rule.

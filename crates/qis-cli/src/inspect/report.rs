@@ -99,11 +99,6 @@ impl Report {
         Self { form, encoding, bytes: bytes.len(), fields, packet, error }
     }
 
-    pub(super) fn json(&self) -> String {
-        // Structs of texts and numbers are always JSON.
-        format!("{}\n", serde_json::to_string(self).unwrap_or_default())
-    }
-
     pub(super) fn table(&self, bytes: &[u8]) -> String {
         let mut text = String::new();
         let _ = writeln!(text, "{:>6} {:>5}  {:<18} {:<33} meaning", "offset", "bytes", "field", "hex");

@@ -1,16 +1,13 @@
 //! Many consortia of each size, and what they come to on average.
 
-use std::panic::resume_unwind;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use serde::Serialize;
 
 use super::consortium::{self, Drawn, Losses, Plan};
 use super::error::PlanError;
 use super::study::Study;
+use crate::parallel;
 use crate::progress::Progress;
 use crate::rng::Rng;
 
@@ -63,34 +60,16 @@ pub(super) fn run(
     order.sort_by_key(|(size, draw)| (usize::MAX - size, *draw));
     let work: usize = order.iter().map(|(size, _)| size).sum();
     let progress = Progress::new("drawing", work);
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let results: Mutex<Vec<(usize, Result<Drawn, PlanError>)>> = Mutex::default();
-    let draw = || {
-        while let Some(&(size, draw)) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-            // A stream for each draw of each size: none depends on which others are made.
-            let mut rng = Rng::new(seed, ((size as u64) << 32) | draw as u64);
-            let drawn = consortium::draw(study, plan, size, &mut rng);
-            let failed = drawn.is_err();
-            results.lock().unwrap_or_else(PoisonError::into_inner).push((size << 32 | draw, drawn));
-            if failed {
-                // Nobody needs the rest.
-                next.store(order.len(), Ordering::Relaxed);
-            }
-            progress.set(done.fetch_add(size, Ordering::Relaxed) + size);
-        }
+    let done = AtomicUsize::new(0);
+    let draw = |&(size, draw): &(usize, usize)| {
+        // A stream for each draw of each size: none depends on which others are made.
+        let mut rng = Rng::new(seed, ((size as u64) << 32) | draw as u64);
+        consortium::draw(study, plan, size, &mut rng).map(|drawn| (size, drawn))
     };
-    thread::scope(|scope| {
-        let running: Vec<_> = (0..threads.min(order.len())).map(|_| scope.spawn(draw)).collect();
-        for thread in running {
-            // A panic of a thread is one of this program.
-            thread.join().unwrap_or_else(|panic| resume_unwind(panic));
-        }
-    });
+    let ended = |&(size, _): &(usize, usize)| progress.set(done.fetch_add(size, Ordering::Relaxed) + size);
+    let drawn = parallel::run(&order, threads, draw, ended);
     progress.end();
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_by_key(|(key, _)| *key);
-    let mut drawn = results.into_iter().map(|(key, drawn)| drawn.map(|drawn| (key >> 32, drawn)));
-    let drawn = drawn.by_ref().collect::<Result<Vec<_>, _>>()?;
+    let drawn = drawn?;
     let of = |size| drawn.iter().filter(move |(of, _)| *of == size).map(|(_, drawn)| drawn);
     Ok(Measured {
         by_n: sizes.iter().map(|&size| summarise(size, &of(size).collect::<Vec<_>>())).collect(),

@@ -7,7 +7,7 @@ use qis_route::DhtConfig;
 use qis_sim::{DhtReport, Vectors, measure_dht};
 use serde::Serialize;
 
-use super::{Args, Report, json, measure, plot};
+use super::{Args, Report, measure, plot};
 use crate::Answer;
 use crate::error::Error;
 use crate::progress::{Progress, say};
@@ -69,8 +69,7 @@ pub(super) fn run(args: &Args) -> Result<Answer, Error> {
         .map_err(|message| Error::Picture { path: args.out.display().to_string(), message })?;
     let pictures = pictures.map(|path| path.display().to_string()).into();
     let table = Table { rows, pictures };
-    let text = if args.json { format!("{}\n", json(&table)) } else { table.to_string() };
-    Ok(Answer { text, verdict: Ok(()) })
+    Ok(Answer::of(&table, args.json))
 }
 
 fn dht(args: &Args, vectors: &Vectors, nodes: usize) -> Result<Option<DhtReport>, Error> {
