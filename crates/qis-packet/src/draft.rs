@@ -13,7 +13,7 @@ use crate::wire::{Body, CONTEXT};
 use crate::{
     Commitment, Confidence, DEFAULT_FINGERPRINT_BYTES, DomainTag, Extensions, Identity, Lifetime, Lineage,
     MAX_FINGERPRINT_BYTES, MAX_PACKET_BYTES, NetworkId, Order, OutcomePacket, PacketError, Payload,
-    SiteSecret, Support, Timestamp, Trailer,
+    SiteSecret, Support, Timestamp, Trailer, VerifiedPacket,
 };
 
 /// What a packet is to say, before it has an author, a place in the order and a signature.
@@ -284,6 +284,18 @@ impl Draft {
                 OutcomePacket::assemble(body, bytes, &[&signature, &key])
             }
         })
+    }
+
+    /// Makes the packet like [`seal`](Self::seal), as one that is verified: it was signed here with its author's key, and checking that would cost more
+    /// than the signature. [`Trailer::None`] counts as [`Trailer::Signature`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`seal`](Self::seal).
+    pub fn seal_verified(self, seal: &Seal<'_>) -> Result<VerifiedPacket, PacketError> {
+        let trailer = if seal.trailer.is_empty() { Trailer::Signature } else { seal.trailer };
+        let packet = self.seal(&Seal { trailer, ..*seal })?;
+        Ok(VerifiedPacket::signed(packet, seal.identity.public_key()))
     }
 
     fn check_content(&self) -> Result<(), PacketError> {

@@ -23,7 +23,8 @@ pub struct PublicKey([u8; 32]);
 
 /// The keys of an author.
 ///
-/// The secret is wiped from memory when the identity is dropped, and never shown.
+/// The secret is wiped from memory when the identity is dropped. It is not in the identity's `Debug` form, and is told by
+/// [`expose_seed`](Self::expose_seed) only.
 pub struct Identity {
     key: SigningKey,
     author: AuthorId,
@@ -179,12 +180,15 @@ impl Identity {
         self.sign(&labelled(label, network, statement))
     }
 
-    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.key.sign(message).to_bytes()
+    /// The seed this identity was made of, for storing it, or for another layer that is to use the same key, such as a transport; whoever
+    /// reads it can sign as this author.
+    #[must_use]
+    pub fn expose_seed(&self) -> &[u8; 32] {
+        self.key.as_bytes()
     }
 
-    pub(crate) fn secret(&self) -> &[u8; 32] {
-        self.key.as_bytes()
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.key.sign(message).to_bytes()
     }
 }
 
@@ -277,6 +281,13 @@ mod tests {
         assert!(key.verifies_statement("ab", here, b"c", &signature));
         assert!(!key.verifies_statement("a", here, b"bc", &signature));
         assert!(!key.verifies_statement("ab", there, b"c", &signature));
+    }
+
+    #[test]
+    fn an_identity_is_made_again_of_its_seed() {
+        let identity = Identity::from_seed([9; 32]);
+        assert_eq!(identity.expose_seed(), &[9; 32]);
+        assert_eq!(Identity::from_seed(*identity.expose_seed()).author(), identity.author());
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl SiteSecret {
     ///
     /// [`ProvenanceError::TooFarAhead`] when `epoch` is implausibly late.
     pub fn derived(identity: &crate::Identity, epoch: Epoch) -> Result<Self, ProvenanceError> {
-        let mut secret = Self::new(DERIVED_FROM, *expand(identity.secret(), &[b"qis/prov/site/1"]));
+        let mut secret = Self::new(DERIVED_FROM, *expand(identity.expose_seed(), &[b"qis/prov/site/1"]));
         secret.erase_before(epoch)?;
         Ok(secret)
     }

@@ -132,6 +132,26 @@ fn trailers_are_none_signature_or_both() {
 }
 
 #[test]
+fn a_packet_that_is_verified_from_the_start_is_signed_and_verifies() {
+    for trailer in TRAILERS {
+        let identity = identity();
+        let seal = Seal {
+            identity: &identity,
+            network: network(),
+            secret: &secret(),
+            node: "clinic",
+            source: "ward-3",
+            order: Order::default(),
+            time: Timestamp::from_unix_seconds(TIME),
+            trailer,
+        };
+        let verified = delta(&[1.0]).seal_verified(&seal).unwrap();
+        let again = verified.clone().into_packet().verify(network(), Some(&identity.public_key()));
+        assert_eq!(again, Ok(verified));
+    }
+}
+
+#[test]
 fn another_key_or_network_verifies_nothing() {
     let packet = seal(delta(&[1.0])).unwrap();
     let stranger = Identity::from_seed([9; 32]).public_key();

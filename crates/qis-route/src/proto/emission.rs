@@ -69,7 +69,8 @@ impl<D: PayloadDecoder> Router<D> {
         }
         let order = self.own.peek(now.wall);
         let given = draft.fingerprint().clone();
-        let packet = self.author.seal(self.config.bound(draft), origin, order, now.wall)?;
+        let verified = self.author.seal(self.config.bound(draft), origin, order, now.wall)?;
+        let packet = verified.clone().into_packet();
         let domain = packet.domain();
         if !self.decoder.knows(&domain) {
             return Err(EmitError::UnknownDomain { domain });
@@ -78,11 +79,6 @@ impl<D: PayloadDecoder> Router<D> {
             Payload::Retraction => None,
             _ => Some(self.decoder.decode(&packet)?),
         };
-        let key = self.author.identity.public_key();
-        let verified = packet.clone().verify(self.author.network, Some(&key));
-        // It was signed a moment ago with this very key.
-        debug_assert!(verified.is_ok(), "own packets verify");
-        let Ok(verified) = verified else { return Err(EmitError::StorePoisoned) };
 
         self.own.take();
         let id = EmissionId(self.count());

@@ -4,7 +4,7 @@ use std::fmt;
 
 use qis_packet::{
     AuthorId, Draft, Identity, NetworkId, Order, OutcomePacket, PacketError, SKEW_SECONDS, Seal, SiteSecret,
-    Timestamp, Trailer,
+    Timestamp, Trailer, VerifiedPacket,
 };
 
 /// How far ahead of the wall clock's an incarnation may be that somebody says this node has used: a day.
@@ -39,7 +39,7 @@ impl Author {
         origin: Origin<'_>,
         order: Order,
         time: Timestamp,
-    ) -> Result<OutcomePacket, PacketError> {
+    ) -> Result<VerifiedPacket, PacketError> {
         let seal = |trailer| Seal {
             identity: &self.identity,
             network: self.network,
@@ -51,10 +51,10 @@ impl Author {
             trailer,
         };
         let limit = draft.max_bytes();
-        match draft.clone().seal(&seal(Trailer::SignatureAndKey)) {
+        match draft.clone().seal_verified(&seal(Trailer::SignatureAndKey)) {
             Ok(packet) if !is_squeezed(&packet, limit) => Ok(packet),
             // Whatever the error was: with more room a delta may travel as it is, and need no codec that refuses it.
-            Ok(_) | Err(_) => draft.seal(&seal(Trailer::Signature)),
+            Ok(_) | Err(_) => draft.seal_verified(&seal(Trailer::Signature)),
         }
     }
 }
