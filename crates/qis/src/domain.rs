@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use qis_codec::MAX_DIMS;
+use qis_fingerprint::SpaceId;
 use qis_packet::{DomainTag, DomainTagError, Lifetime, OutcomePacket, Payload};
 use qis_route::Selection;
 use qis_route::proto::{ConfigError, PayloadDecoder, PayloadRefusal, RouterConfig};
@@ -11,6 +12,8 @@ use qis_synth::bayes::EmpiricalBayes;
 use qis_synth::evidence::{EvidenceSummary, Schema};
 use qis_synth::rules::{Ema, Robust};
 use qis_synth::{Content, Synthesizer};
+
+use crate::emit::gradient_space;
 
 /// A domain a node takes part in: what its packets hold, and by which rule they are synthesised.
 ///
@@ -201,6 +204,16 @@ impl Domain {
         match &self.kind {
             Kind::Delta { dims } => *dims,
             Kind::Evidence { schema } => schema.dims(),
+        }
+    }
+
+    /// The space of the domain's fingerprints, for a network in which members of an overlay are found by their space. `None` for a
+    /// domain of vectors, whose fingerprints are of the [embedder's](crate::Embedder::space) space unless an outcome brings its own.
+    #[must_use]
+    pub fn space(&self) -> Option<SpaceId> {
+        match self.kind {
+            Kind::Delta { .. } => None,
+            Kind::Evidence { .. } => Some(gradient_space(self)),
         }
     }
 
