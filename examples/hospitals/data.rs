@@ -3,10 +3,19 @@
 use serde::Deserialize;
 
 use examples::Rng;
+use qis::synth::evidence::SchemaError;
+use qis::{Family, Scaling, Schema};
 
 /// The patients; `NOTICE` beside the file says where they come from.
 const HEART_CSV: &str = include_str!("../data/heart.csv");
 
+/// What the hospitals learn about.
+pub(crate) const DOMAIN: &str = "cardiology/heart";
+/// The features in the order of [`Site::raw`].
+pub(crate) const FEATURE_NAMES: [&str; FEATURES] = [
+    "age", "sex", "trestbps", "chol", "fbs", "thalch", "exang", "oldpeak", "cp2", "cp3", "cp4", "restecg1",
+    "restecg2",
+];
 /// Numbers that describe a patient.
 pub(crate) const FEATURES: usize = 13;
 /// Coefficients of a model: the intercept, then one a feature.
@@ -15,6 +24,11 @@ pub(crate) const DIM: usize = FEATURES + 1;
 const TRAIN_SHARE: f64 = 0.66;
 /// A standardised feature is held to this many standard deviations.
 const CLIP: f64 = 5.0;
+
+/// The model that all hospitals fit; every one standardises on its own training patients.
+pub(crate) fn schema() -> Result<Schema, SchemaError> {
+    Schema::new(Family::Logistic, FEATURE_NAMES, Scaling::SiteLocal)
+}
 
 /// One line of the file.
 #[derive(Debug, Deserialize)]

@@ -13,6 +13,7 @@
 #![expect(clippy::print_stdout, reason = "an example talks to its user")]
 
 mod baselines;
+mod compare;
 mod data;
 mod network;
 mod plot;
@@ -24,10 +25,9 @@ use std::time::Instant;
 
 use clap::Parser;
 
-use baselines::{Score, Theta};
-use data::{Design, Hospital, Study};
+use data::{Hospital, Study};
 use examples::Rng;
-use report::{Method, Report, Run};
+use report::{Report, Run};
 
 /// Four hospitals learn from each other without sharing a patient.
 #[derive(Debug, Parser)]
@@ -54,11 +54,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut rng = Rng::new(args.seed);
     let mut runs = Vec::new();
     if args.resplits == 0 {
-        runs.push(compare(&published, &mut rng).await?);
+        runs.push(run(&published, &mut rng).await?);
     }
     for _ in 0..args.resplits {
         let study = Study::resplit(&hospitals, &mut rng);
-        runs.push(compare(&study, &mut rng).await?);
+        runs.push(run(&study, &mut rng).await?);
     }
     let report = Report::new(&published, &runs);
     let plots = plot::write(&report, &args.out)?;
@@ -72,36 +72,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Runs every method on one study.
-async fn compare(study: &Study, rng: &mut Rng) -> Result<Run, Box<dyn Error>> {
-    let Study { sites, tests } = study;
+async fn run(study: &Study, rng: &mut Rng) -> Result<Run, Box<dyn Error>> {
     let started = Instant::now();
-    let exchange = network::run(sites, rng.bits()).await?;
+    let exchange = network::run(&study.sites, rng.bits()).await?;
     let elapsed = started.elapsed();
-
-    let majority: Vec<Theta> = sites.iter().map(baselines::majority).collect();
-    let local: Vec<Theta> = sites.iter().map(|s| baselines::local(s, rng)).collect();
-    let evidence: Vec<Theta> = sites.iter().map(baselines::local_evidence).collect();
-    let fedavg = vec![baselines::fedavg(sites, rng); sites.len()];
-    let article = |rounds| baselines::article(&evidence, sites, rounds);
-    let scores = [
-        (Method::Majority, judge(&majority, tests)),
-        (Method::Local, judge(&local, tests)),
-        (Method::LocalEvidence, judge(&evidence, tests)),
-        (Method::FedAvg, judge(&fedavg, tests)),
-        (Method::Article1, judge(&article(1), tests)),
-        (Method::Article10, judge(&article(10), tests)),
-        (Method::Qis, judge(&exchange.estimates, tests)),
-    ];
     Ok(Run {
-        scores: scores.into(),
+        scores: compare::scores(study, &exchange.estimates, rng),
         packets_sent: exchange.packets_sent,
         bytes_sent: exchange.bytes_sent,
         max_packet_bytes: exchange.max_packet_bytes,
         elapsed,
     })
-}
-
-/// Each hospital's model on each hospital's own test patients.
-fn judge<M: AsRef<[f64]>>(models: &[M], tests: &[Design]) -> Vec<Score> {
-    models.iter().zip(tests).map(|(model, test)| Score::of(model.as_ref(), test)).collect()
 }

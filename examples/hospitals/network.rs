@@ -3,9 +3,9 @@
 use std::error::Error;
 
 use qis::memory::Network;
-use qis::{Domain, Evidence, Family, Identity, Node, Scaling, Schema};
+use qis::{Domain, Evidence, Identity, Node};
 
-use crate::data::Site;
+use crate::data::{DOMAIN, Site, schema};
 
 /// What came of the exchange.
 #[derive(Debug)]
@@ -20,16 +20,9 @@ pub(crate) struct QisRun {
     pub(crate) max_packet_bytes: usize,
 }
 
-/// The features in the order of [`Site::raw`]; every hospital standardises on its own training patients.
-const FEATURE_NAMES: [&str; 13] = [
-    "age", "sex", "trestbps", "chol", "fbs", "thalch", "exang", "oldpeak", "cp2", "cp3", "cp4", "restecg1",
-    "restecg2",
-];
-const DOMAIN: &str = "cardiology/heart";
-
 /// One node a hospital: each emits what its patients say, signed, and synthesises what it received.
 pub(crate) async fn run(sites: &[Site], seed: u64) -> Result<QisRun, Box<dyn Error>> {
-    let schema = Schema::new(Family::Logistic, FEATURE_NAMES, Scaling::SiteLocal)?;
+    let schema = schema()?;
     let network = Network::new();
     let mut nodes = Vec::new();
     for (number, site) in (1_u8..).zip(sites) {
