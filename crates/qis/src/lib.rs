@@ -44,7 +44,8 @@ pub use qis_route::overlay::{
     Refusal as OverlayRefusal,
 };
 pub use qis_route::proto::{
-    Delivery, Pulled, Rate, Receipt, RecipientReport, Refusal, RouterConfig, Stats, SyncConfig, Verdict,
+    Delivery, Pulled, Queues, Rate, Receipt, RecipientReport, Refusal, RouterConfig, Stats, SyncConfig,
+    Verdict,
 };
 pub use qis_route::{
     Address, Batch, Clock, Descriptor, Dht, DhtConfig, DhtDirectory, Directory, FullMesh, FullMeshError,

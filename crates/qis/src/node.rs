@@ -10,7 +10,7 @@ use futures_channel::oneshot;
 use futures_util::task::AtomicWaker;
 use qis_fingerprint::{EmbedError, EmbedErrorKind, Embedder, Fingerprint};
 use qis_packet::{AuthorId, DomainTag, Epoch, Opening, OutcomePacket, Timestamp};
-use qis_route::proto::{EmissionId, PullId, Pulled, Receipt, Refusal, Router, Stats, Verdict};
+use qis_route::proto::{EmissionId, PullId, Pulled, Queues, Receipt, Refusal, Router, Stats, Verdict};
 use qis_route::{Address, Clock, Directory, Organisation, Store, Transport};
 use qis_synth::evidence::Evidence;
 
@@ -280,6 +280,12 @@ impl Node {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.inner.lock().router.stats().clone()
+    }
+
+    /// What waits in the node: for its links, its store and its time.
+    #[must_use]
+    pub fn queues(&self) -> Queues {
+        self.inner.lock().router.queues()
     }
 
     /// How the node stands in its overlays; `None` when it has a directory instead.
