@@ -18,7 +18,7 @@ use qis_route::Address;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::access::Access;
-use crate::address::{NodeAddress, is_loopback, is_relayed, is_unspecified};
+use crate::address::{NodeAddress, is_loopback, is_relayed, is_unspecified, peer_with};
 use crate::behaviour::Behaviour;
 use crate::frames::{self, Plane};
 use crate::incident::Counters;
@@ -137,6 +137,20 @@ impl Libp2pBuilder {
     pub const fn config(mut self, config: Libp2pConfig) -> Self {
         self.config = config;
         self
+    }
+
+    /// Checks what was given, and does nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] with what is missing, out of range or no address. Whether it can be listened on is only known by building.
+    pub fn check(&self) -> Result<(), StartError> {
+        self.config.validate()?;
+        self.listen_addresses()?;
+        self.advertise.as_deref().map(multiaddr).transpose()?;
+        // Every key makes an id; without one no given address is the node's own.
+        let peer = peer_with(&self.identity.public_key()).unwrap_or_else(PeerId::random);
+        self.given(peer).map(drop)
     }
 
     /// Listens, and begins to join the network. What the node hears waits until [`Libp2p::serve`] says what is to become of it.
