@@ -76,6 +76,14 @@ pub(crate) enum Error {
     Unproven { why: &'static str },
     #[error("the frame is well formed but there is no packet in it to check")]
     NoPacket,
+    #[cfg(all(feature = "node", unix))]
+    #[error(transparent)]
+    Node(Box<crate::node::NodeError>),
+    #[cfg(not(all(feature = "node", unix)))]
+    #[error(
+        "this `qis` was built without nodes: on Unix, `cargo install --path crates/qis-cli --features node` builds it with them"
+    )]
+    NoNode,
     #[error("the packet is well formed but was not made by its author in this network: {source}")]
     Signature { source: qis_packet::VerifyError },
 }
@@ -89,6 +97,8 @@ impl Error {
             | Self::Budget { .. }
             | Self::EmbeddingDims { .. }
             | Self::SourceOfInput { .. } => 2,
+            #[cfg(all(feature = "node", unix))]
+            Self::Node(error) => error.exit_code(),
             _ => 1,
         }
     }

@@ -6,9 +6,15 @@ mod attack;
 mod codec;
 mod error;
 mod hex;
+mod html;
 mod inspect;
 mod mean;
 mod mlp;
+#[cfg(all(feature = "node", unix))]
+mod node;
+#[cfg(not(all(feature = "node", unix)))]
+#[path = "no_node.rs"]
+mod node;
 mod parallel;
 mod plan;
 mod progress;
@@ -43,6 +49,7 @@ const EXAMPLES: &str = "\
 Examples:
   qis codec --dims 512 --bytes 320
   qis inspect packet.bin --network example
+  qis node node.toml --check
   qis plan wards.csv --site hospital --target readmitted
   qis route --nodes 1000
   qis attack --rule robust --attack ipm
@@ -53,6 +60,7 @@ enum Command {
     Attack(attack::Args),
     Codec(codec::Args),
     Inspect(inspect::Args),
+    Node(node::Args),
     Plan(plan::Args),
     Route(route::Args),
 }
@@ -111,6 +119,7 @@ fn run(cli: &Cli) -> Result<(), Error> {
         Command::Attack(args) => attack::run(args)?,
         Command::Codec(args) => codec::run(args)?,
         Command::Inspect(args) => inspect::run(args)?,
+        Command::Node(args) => node::run(args)?,
         Command::Plan(args) => plan::run(args)?,
         Command::Route(args) => route::run(args)?,
     };
@@ -121,4 +130,16 @@ fn run(cli: &Cli) -> Result<(), Error> {
         written => written.map_err(|source| Error::Write { path: "the standard output".into(), source })?,
     }
     answer.verdict
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_of_all_commands_go_together() {
+        Cli::command().debug_assert();
+    }
 }

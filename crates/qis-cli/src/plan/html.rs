@@ -3,8 +3,9 @@
 use super::charts;
 use super::measure::BySize;
 use super::report::{Report, Setting};
-use super::svg::{escape, figure};
+use super::svg::figure;
 use super::verdict::Worth;
+use crate::html::escape;
 use crate::words::plural;
 
 const STYLE: &str = include_str!("report.css");

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::html::escape;
+
 /// Size of a drawing in its own units; a page shows it as wide as it has room.
 pub(super) const WIDTH: f64 = 480.0;
 pub(super) const HEIGHT: f64 = 300.0;
@@ -182,11 +184,6 @@ pub(super) fn figure(value: f64) -> String {
         }
         _ => format!("{sign}{digits}"),
     }
-}
-
-/// Text as it may stand in a page.
-pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]
