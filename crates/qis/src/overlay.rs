@@ -6,7 +6,7 @@ use std::time::Duration;
 use qis_fingerprint::{Fingerprint, SpaceId};
 use qis_packet::{DomainTag, FragmentPlan, Order};
 use qis_route::overlay::{
-    self, Contact, Event, LookupOptions, Output, OverlayConfig, OverlayError, OverlayStats, Overlays,
+    self, Event, LookupOptions, Output, OverlayConfig, OverlayError, OverlayStats, Overlays,
     Statement,
 };
 use qis_route::proto::{Author, Input, LookupId, Refusal, Router, RouterConfig, Verdict};
@@ -301,13 +301,13 @@ impl OverlayPart {
         match event {
             Event::Sampled { id, members, .. } => {
                 let mut search = self.searches.remove(&(space, id))?;
-                search.members = members.iter().filter_map(|contact| peer(space, contact)).collect();
+                search.members = members.iter().filter_map(|contact| contact.to_peer(space)).collect();
                 self.find_similar(now, search)
             }
             Event::Found { id, found } => {
                 let Search { id, members: random, .. } = self.searches.remove(&(space, id))?;
                 let similar: Vec<Peer> =
-                    found.nearest.iter().filter_map(|(_, contact)| peer(space, contact)).collect();
+                    found.nearest.iter().filter_map(|(_, contact)| contact.to_peer(space)).collect();
                 let cut_off = self.overlays.get(space).is_some_and(overlay::Overlay::is_cut_off);
                 let result = if cut_off && similar.is_empty() && random.is_empty() {
                     let problem = "no member of the network has answered at the addresses to join by";
@@ -382,18 +382,6 @@ impl OverlayPart {
             state_bytes: self.overlays.state_bytes(),
         }
     }
-}
-
-/// A contact as the router knows nodes.
-fn peer(space: SpaceId, contact: &Contact) -> Option<Peer> {
-    let codes = contact.codes().iter().map(|code| code.cast_signed()).collect();
-    let fingerprint = Fingerprint::from_codes(space, codes).ok()?;
-    Some(Peer {
-        author: contact.author(),
-        address: contact.to_address(),
-        fingerprint,
-        organisation: contact.organisation(),
-    })
 }
 
 /// As many as an overlay finds at a time.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Refusal;
 use super::metric::{self, Direction};
-use crate::{Address, Organisation};
+use crate::{Address, Organisation, Peer};
 
 /// The most dimensions of a fingerprint in an overlay, so that some descriptors fit in one frame.
 pub const MAX_OVERLAY_DIMS: usize = 1024;
@@ -450,6 +450,19 @@ impl Contact {
             Some(codes) => codes.into(),
             None => metric::unpack(self.stored_codes(), self.dims()).into(),
         }
+    }
+
+    /// It as a directory names nodes, in the space of the overlay it is a contact of; `None` when that space is of other dimensions.
+    #[must_use]
+    pub fn to_peer(&self, space: SpaceId) -> Option<Peer> {
+        let codes = self.codes().iter().map(|code| code.cast_signed()).collect();
+        let fingerprint = Fingerprint::from_codes(space, codes).ok()?;
+        Some(Peer {
+            author: self.author(),
+            address: self.to_address(),
+            fingerprint,
+            organisation: self.organisation(),
+        })
     }
 
     /// Of how many dimensions its fingerprint is.
