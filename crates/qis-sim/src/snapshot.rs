@@ -4,7 +4,8 @@
 //! others; but it reads their contacts where they lie, by exact scores. So it stands in for joins where there are too many of them to
 //! simulate, and not for the measure of what they cost.
 
-use std::collections::BTreeMap;
+use std::panic::resume_unwind;
+use std::thread::ScopedJoinHandle;
 
 use qis_route::overlay::OverlayConfig;
 
@@ -122,21 +123,31 @@ impl Situations {
     }
 }
 
-/// Those a node hears from, in order, and whether they asked it to find them others, or to keep them as one that leads elsewhere.
-type News = Vec<(Link, bool)>;
+/// What a node hears: of whom, and whether that one asked it to find others or is to be kept as one that leads elsewhere.
+#[derive(Clone, Copy)]
+struct Word {
+    to: u32,
+    of: Link,
+    asked: bool,
+}
 
-/// What a joining node found out: whom it asked, and whom it chose.
+/// What a joining node found out.
+#[derive(Default)]
 struct Plan {
-    asked: Vec<Link>,
-    chosen: Vec<Link>,
     random: Vec<u32>,
+    /// What itself and others hear of it, in order.
+    words: Vec<Word>,
+}
+
+/// What all nodes go by.
+struct Rules<'a> {
+    situations: Situations,
+    config: &'a OverlayConfig,
+    seed: u64,
 }
 
 struct Snapshot<'a> {
-    situations: Situations,
-    nodes: usize,
-    config: &'a OverlayConfig,
-    seed: u64,
+    rules: Rules<'a>,
     threads: usize,
     contacts: Vec<Contacts>,
 }
@@ -151,10 +162,9 @@ pub(crate) fn build(
     settled: bool,
     progress: &dyn Fn(usize),
 ) -> Vec<Contacts> {
-    let threads = crate::processors();
+    let rules = Rules { situations: Situations::new(vectors, norms, rows), config, seed };
     let contacts = vec![Contacts::default(); rows.len()];
-    let situations = Situations::new(vectors, norms, rows);
-    let mut snapshot = Snapshot { situations, nodes: rows.len(), config, seed, threads, contacts };
+    let mut snapshot = Snapshot { rules, threads: crate::processors(), contacts };
     let mut joined = 0;
     while joined < rows.len() {
         let batch = (joined / 16).clamp(1, MOST_AT_ONCE).min(rows.len() - joined);
@@ -174,80 +184,90 @@ pub(crate) fn build(
 }
 
 impl Snapshot<'_> {
+    /// The nodes from `first` on, none of which sees another one of them.
+    fn join(&mut self, first: usize, batch: usize) {
+        let part = batch.div_ceil(self.threads);
+        let (rules, contacts) = (&self.rules, self.contacts.as_slice());
+        let ids: Vec<u32> = (first..first + batch).map(id_of).collect();
+        let plans: Vec<Plan> = std::thread::scope(|scope| {
+            let plan_some = |ids: &[u32]| {
+                let mut memory = Memory::new(contacts.len());
+                ids.iter().map(|&id| rules.plan(contacts, id, first, &mut memory)).collect::<Vec<_>>()
+            };
+            let handles: Vec<_> = ids.chunks(part).map(|ids| scope.spawn(move || plan_some(ids))).collect();
+            let join = |handle: ScopedJoinHandle<'_, _>| handle.join().unwrap_or_else(|panic| resume_unwind(panic));
+            handles.into_iter().flat_map(join).collect()
+        });
+        let mut words = Vec::with_capacity(plans.iter().map(|plan| plan.words.len()).sum());
+        for (id, plan) in ids.into_iter().zip(plans) {
+            self.contacts[id as usize].random = plan.random;
+            words.extend(plan.words);
+        }
+        self.tell(&words);
+    }
+
+    /// Lets nodes hear of each other, each of them in this order.
+    fn tell(&mut self, words: &[Word]) {
+        let rules = &self.rules;
+        let ends = shares(words, self.threads, self.contacts.len());
+        let (mut rest, mut begin) = (self.contacts.as_mut_slice(), 0);
+        std::thread::scope(|scope| {
+            for end in ends {
+                let (some, others) = std::mem::take(&mut rest).split_at_mut(end - begin);
+                scope.spawn(move || rules.tell(begin, some, words));
+                (rest, begin) = (others, end);
+            }
+        });
+    }
+
+    /// Gives each node random contacts among all, as exchanges over time do.
+    fn sample(&mut self) {
+        let total = self.contacts.len();
+        let Rules { config, seed, .. } = self.rules;
+        for (id, contacts) in self.contacts.iter_mut().enumerate() {
+            let mut rng = Rng::new(seed ^ 0x5a3b_1e00 ^ (id as u64) << 24);
+            contacts.random.clear();
+            for _ in 0..config.random {
+                let other = id_of(rng.below(total));
+                if other as usize != id && !contacts.random.contains(&other) {
+                    contacts.random.push(other);
+                }
+            }
+        }
+    }
+}
+
+/// Where to part the nodes so that each thread has about as much to tell its own: the ends of the parts.
+fn shares(words: &[Word], threads: usize, nodes: usize) -> Vec<usize> {
+    const STEP: usize = 64;
+    let mut some: Vec<u32> = words.iter().step_by(STEP).map(|word| word.to).collect();
+    some.sort_unstable();
+    let end = |part: usize| some.get(part * some.len() / threads).map_or(0, |&to| to as usize);
+    (1..threads).map(end).chain([nodes]).collect()
+}
+
+impl Rules<'_> {
     fn similarity(&self, a: u32, b: u32) -> f32 {
         similarity(self.situations.get(a), self.situations.get(b))
     }
 
-    /// The nodes from `first` on, none of which sees another one of them.
-    fn join(&mut self, first: usize, batch: usize) {
-        let part = batch.div_ceil(self.threads);
-        let this = &*self;
-        let plans: Vec<Plan> = std::thread::scope(|scope| {
-            let ids: Vec<u32> = (first..first + batch).map(id_of).collect();
-            let handles: Vec<_> = ids
-                .chunks(part)
-                .map(|ids| {
-                    let ids = ids.to_vec();
-                    scope.spawn(move || {
-                        let mut memory = Memory::new(this.nodes);
-                        ids.into_iter().map(|id| this.plan(id, first, &mut memory)).collect::<Vec<_>>()
-                    })
-                })
-                .collect();
-            handles.into_iter().flat_map(|handle| handle.join().unwrap_or_default()).collect()
-        });
-        // Whom each node hears from, in the order of who asks.
-        let mut heard: BTreeMap<u32, News> = BTreeMap::new();
-        for (id, plan) in (first..).map(id_of).zip(plans) {
-            for asked in &plan.asked {
-                heard.entry(asked.id).or_default().push((Link::new(asked.score, id), true));
+    /// Tells some nodes, the first of which is number `first`, what is for them.
+    fn tell(&self, first: usize, nodes: &mut [Contacts], words: &[Word]) {
+        let mut mine: Vec<Word> =
+            words.iter().filter(|word| (first..first + nodes.len()).contains(&(word.to as usize))).copied().collect();
+        // Stable, so that what a node hears stays in order.
+        mine.sort_by_key(|word| word.to);
+        for news in mine.chunk_by(|a, b| a.to == b.to) {
+            let Some(Word { to: id, of: teller, .. }) = news.first() else { continue };
+            let contacts = &mut nodes[*id as usize - first];
+            let mut rng = Rng::new(self.seed ^ u64::from(*id) << 20 ^ u64::from(teller.id));
+            for word in news {
+                if word.asked {
+                    self.offer_near(*id, contacts, word.of, &mut rng);
+                } else {
+                    self.add_diverse(*id, contacts, word.of);
+                }
             }
-            // Those it knows already are not asked.
-            let own = &self.contacts[id as usize];
-            let is_known =
-                |link: &&Link| own.near.iter().chain(&own.diverse).any(|known| known.id == link.id);
-            for chosen in plan.chosen.iter().filter(|link| !is_known(link)) {
-                heard.entry(chosen.id).or_default().push((Link::new(chosen.score, id), false));
-            }
-            // Whom it asked answers, and whom it chose agrees.
-            let own = heard.entry(id).or_default();
-            own.extend(plan.asked.into_iter().map(|link| (link, true)));
-            own.extend(plan.chosen.into_iter().map(|link| (Link::new(link.score, link.id), false)));
-            self.contacts[id as usize].random = plan.random;
-        }
-        self.tell(heard);
-    }
-
-    /// Lets nodes take up who asked them.
-    fn tell(&mut self, heard: BTreeMap<u32, News>) {
-        let mut changed: Vec<(u32, Contacts, News)> = heard
-            .into_iter()
-            .map(|(id, news)| (id, std::mem::take(&mut self.contacts[id as usize]), news))
-            .collect();
-        let this = &*self;
-        let part = changed.len().div_ceil(self.threads).max(1);
-        std::thread::scope(|scope| {
-            for some in changed.chunks_mut(part) {
-                scope.spawn(move || {
-                    for (id, contacts, news) in some {
-                        let mut rng = Rng::new(
-                            this.seed
-                                ^ u64::from(*id) << 20
-                                ^ news.first().map_or(0, |(link, _)| u64::from(link.id)),
-                        );
-                        for &(new, asked) in &*news {
-                            if asked {
-                                this.offer_near(*id, contacts, new, &mut rng);
-                            } else {
-                                this.add_diverse(*id, contacts, new);
-                            }
-                        }
-                    }
-                });
-            }
-        });
-        for (id, contacts, _) in changed {
-            self.contacts[id as usize] = contacts;
         }
     }
 
@@ -334,9 +354,9 @@ impl Snapshot<'_> {
     }
 
     /// Looks for itself among the first `members` nodes, as a look-up does.
-    fn plan(&self, id: u32, members: usize, memory: &mut Memory) -> Plan {
+    fn plan(&self, all: &[Contacts], id: u32, members: usize, memory: &mut Memory) -> Plan {
         let mut rng = Rng::new(self.seed ^ 0x5eed ^ u64::from(id) << 24);
-        let own = &self.contacts[id as usize];
+        let own = &all[id as usize];
         let mut random = own.random.clone();
         // The first time it has nobody.
         for _ in 0..if random.is_empty() && members > 0 { self.config.random } else { 0 } {
@@ -372,7 +392,7 @@ impl Snapshot<'_> {
                 break;
             }
             for asked in &now {
-                let theirs = &self.contacts[asked.id as usize];
+                let theirs = &all[asked.id as usize];
                 let known = theirs.near.iter().chain(&theirs.diverse).map(|known| known.id);
                 let known = known.chain(theirs.random.iter().copied()).filter(|known| *known != id);
                 let mut answer: Vec<Link> =
@@ -406,22 +426,16 @@ impl Snapshot<'_> {
         }
         let cover = cover(near);
         let chosen = self.prune(candidates, cover, cover, self.config.links.into(), true);
-        Plan { asked, chosen, random }
-    }
-
-    /// Gives each node random contacts among all, as exchanges over time do.
-    fn sample(&mut self) {
-        let total = self.contacts.len();
-        for (id, contacts) in self.contacts.iter_mut().enumerate() {
-            let mut rng = Rng::new(self.seed ^ 0x5a3b_1e00 ^ (id as u64) << 24);
-            contacts.random.clear();
-            for _ in 0..self.config.random {
-                let other = id_of(rng.below(total));
-                if other as usize != id && !contacts.random.contains(&other) {
-                    contacts.random.push(other);
-                }
-            }
-        }
+        // Those it knows already are not asked to keep it.
+        let is_known = |link: &&Link| own.near.iter().chain(&own.diverse).any(|known| known.id == link.id);
+        let mut words = Vec::with_capacity(2 * (asked.len() + chosen.len()));
+        let hears = |of: &Link, asked| Word { to: of.id, of: Link::new(of.score, id), asked };
+        words.extend(asked.iter().map(|link| hears(link, true)));
+        words.extend(chosen.iter().filter(|link| !is_known(link)).map(|link| hears(link, false)));
+        // Whom it asked answers, and whom it chose agrees.
+        words.extend(asked.iter().map(|&of| Word { to: id, of, asked: true }));
+        words.extend(chosen.iter().map(|of| Word { to: id, of: Link::new(of.score, of.id), asked: false }));
+        Plan { random, words }
     }
 }
 
