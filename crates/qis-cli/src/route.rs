@@ -3,17 +3,20 @@
 mod compare;
 mod measure;
 mod plot;
+mod siege;
 
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use qis_route::Selection;
 use qis_route::overlay::OverlayConfig;
 use serde::Serialize;
 
 use crate::Answer;
 use crate::error::Error;
+use siege::Siege;
 
 /// Build an overlay of many nodes in one process, and look for the nodes most similar to queries
 ///
@@ -52,6 +55,15 @@ pub(crate) struct Args {
     /// This share of the nodes swallows packets and tells of each other only; recall is about the honest nodes then
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     colluders: f64,
+    /// So many more nodes of one attacker gather at situations that are asked for, 20 at each, swallow packets and tell of each other only
+    #[arg(long, value_name = "N", conflicts_with_all = ["colluders", "cold_start", "build"], value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    sybils: Option<u32>,
+    /// With --sybils: organisations are vouched for, and the attacker has credentials of so many
+    #[arg(long, value_name = "N", requires = "sybils", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    organisations: Option<u32>,
+    /// With --sybils: how senders choose whom they send to
+    #[arg(long, value_enum, requires = "sybils", default_value_t = Preset::Hostile)]
+    selection: Preset,
     /// After a crash, let each node look for itself once and measure again, as upkeep does
     #[arg(long)]
     repair: bool,
@@ -74,7 +86,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     dump: Option<PathBuf>,
     /// Print the article's table beside what is measured at 10, 100, ... nodes, up to --nodes, and draw it
-    #[arg(long, conflicts_with_all = ["crash", "loss", "colluders", "repair", "cold_start", "dump"])]
+    #[arg(long, conflicts_with_all = ["crash", "loss", "colluders", "sybils", "repair", "cold_start", "dump"])]
     table: bool,
     /// Where --table draws to
     #[arg(long, value_name = "DIRECTORY", default_value = "out")]
@@ -97,6 +109,28 @@ enum Build {
     Join,
     /// All but the last 1,000 nodes are given their contacts
     Snapshot,
+}
+
+/// How senders choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Preset {
+    /// The 20 most similar
+    Article,
+    /// 20 most similar, 20 random
+    Balanced,
+    /// 10 most similar, 10 sampled, 20 random, at most 2 of an organisation
+    Hostile,
+}
+
+impl Preset {
+    const fn selection(self) -> Selection {
+        match self {
+            Self::Article => Selection::article(),
+            Self::Balanced => Selection::balanced(),
+            Self::Hostile => Selection::hostile(),
+        }
+    }
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -137,6 +171,9 @@ struct Report {
     /// Before the nodes looked for themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
     recall_before_repair: Option<f64>,
+    /// What became of packets to the situations at which an attacker gathers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    siege: Option<Siege>,
     load_packets: usize,
     /// The shares of the busiest hundredth of the nodes.
     load_skew: Option<f64>,
@@ -213,6 +250,9 @@ impl fmt::Display for Report {
             writeln!(f, "another look for itself {messages:>3.0} requests, {:.0} KiB", bytes / 1024.0)?;
         }
         writeln!(f, "a node's memory        {:.1} KiB at most", self.state_bytes_max as f64 / 1024.0)?;
+        if let Some(siege) = &self.siege {
+            write!(f, "{siege}")?;
+        }
         if let (Some(load), Some(delivery)) = (self.load_skew, self.delivery_skew) {
             writeln!(
                 f,

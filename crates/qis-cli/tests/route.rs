@@ -95,3 +95,13 @@ fn what_is_wrong_is_one_line() {
         assert!(error.contains(expected) && error.lines().count() == 1, "{args:?}: {error}");
     }
 }
+
+#[test]
+fn an_attacker_of_one_organisation_gets_its_two_places() {
+    let args = [&SMALL[..], &["--nodes", "60", "--sybils", "20", "--organisations", "1"]].concat();
+    let siege = report(&args)["siege"].take();
+    assert_eq!((&siege["situations"], &siege["selection"]), (&1.into(), &"hostile".into()));
+    assert!(siege["captured_slots"].as_f64().unwrap() < 0.06, "{siege}");
+    assert!(siege["honest_delivery"].as_f64().unwrap() > 0.98, "{siege}");
+    assert!(refused(&["--organisations", "1"]).contains("--sybils"));
+}

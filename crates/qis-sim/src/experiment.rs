@@ -67,27 +67,26 @@ impl Experiment {
         seed: u64,
     ) -> Result<Self, OverlayError> {
         let mut rng = Rng::new(seed);
-        let first_query = vectors.len().saturating_sub(queries);
-        let mut rows: Vec<usize> = (0..first_query).collect();
-        rng.shuffle(&mut rows);
-        rows.truncate(nodes);
-        let mut network = Network::new(rng.next());
+        let rows = any_rows(&vectors, nodes, queries, &mut rng);
+        let network = Network::new(rng.next());
+        let colluders = vec![false; rows.len()];
+        Self::of(vectors, rows, colluders, queries, network, config, rng)
+    }
+
+    pub(crate) fn of(
+        vectors: Vectors,
+        rows: Vec<usize>,
+        colluders: Vec<bool>,
+        queries: usize,
+        mut network: Network,
+        config: OverlayConfig,
+        rng: Rng,
+    ) -> Result<Self, OverlayError> {
         network.add_all(&vectors, &rows, &config)?;
         let norms = vectors.norms();
-        let queries = (first_query..vectors.len()).collect();
-        let colluders = vec![false; rows.len()];
-        Ok(Self {
-            vectors,
-            norms,
-            rows,
-            queries,
-            network,
-            rng,
-            colluders,
-            built: 0,
-            joins: Costs::default(),
-            config,
-        })
+        let queries = (first_query(&vectors, queries)..vectors.len()).collect();
+        let (built, joins) = (0, Costs::default());
+        Ok(Self { vectors, norms, rows, queries, network, rng, colluders, built, joins, config })
     }
 
     /// The network, for faults and time.
@@ -172,7 +171,7 @@ impl Experiment {
         }
     }
 
-    fn known(&self) -> Vec<Contact> {
+    pub(crate) fn known(&self) -> Vec<Contact> {
         self.ids().map(|id| self.network.overlay(id).me().clone()).collect()
     }
 
@@ -234,13 +233,18 @@ impl Experiment {
         for at in 0..self.colluders.len() {
             self.colluders[at] = self.rng.chance(share);
         }
-        let colluders: Vec<NodeId> = self.ids().filter(|id| self.colluders[id.0 as usize]).collect();
+        let colluders = self.attackers();
         let known = self.known();
         for &id in &colluders {
             let some: Vec<Contact> =
                 self.some_of(&colluders, COLLUDERS).iter().map(|id| known[id.0 as usize].clone()).collect();
             self.network.with(id, |overlay, _| overlay.restore(&some, &[]));
         }
+    }
+
+    /// Those that are not honest.
+    pub(crate) fn attackers(&self) -> Vec<NodeId> {
+        self.ids().filter(|id| self.colluders[id.0 as usize]).collect()
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
@@ -279,6 +283,19 @@ impl Experiment {
     pub const fn config(&self) -> &OverlayConfig {
         &self.config
     }
+}
+
+/// The row of the first query, when so many are.
+pub(crate) fn first_query(vectors: &Vectors, queries: usize) -> usize {
+    vectors.len().saturating_sub(queries)
+}
+
+/// So many rows before the queries, or all of them, in an order by chance.
+pub(crate) fn any_rows(vectors: &Vectors, nodes: usize, queries: usize, rng: &mut Rng) -> Vec<usize> {
+    let mut rows: Vec<usize> = (0..first_query(vectors, queries)).collect();
+    rng.shuffle(&mut rows);
+    rows.truncate(nodes);
+    rows
 }
 
 pub(crate) fn id_of(at: usize) -> NodeId {

@@ -7,6 +7,7 @@ mod network;
 mod registry;
 mod rng;
 mod snapshot;
+mod sybils;
 mod vectors;
 
 pub use dht::{DhtError, DhtReport, Providers, measure_dht};
@@ -15,6 +16,7 @@ pub use measure::{Load, Report, Truth};
 pub use network::{Faults, Network, NodeId};
 pub use registry::SharedRegistry;
 pub use rng::Rng;
+pub use sybils::{Capture, Sybils};
 pub use vectors::{VectorError, Vectors};
 
 /// How many threads are worth their while.

@@ -10,10 +10,10 @@ use crate::NodeId;
 use crate::experiment::{Experiment, id_of, share};
 
 /// Look-ups under way at once.
-const CONCURRENT: usize = 200;
+pub(crate) const CONCURRENT: usize = 200;
 
 /// Two similarities closer than this, as a share, are a tie.
-const TIE: f32 = 2e-6;
+pub(crate) const TIE: f32 = 2e-6;
 
 /// How many of the nearest nodes recall is about.
 const K: usize = 20;
@@ -165,7 +165,7 @@ impl Experiment {
         })
     }
 
-    fn similarity(&self, query: usize, row: usize) -> f32 {
+    pub(crate) fn similarity(&self, query: usize, row: usize) -> f32 {
         self.vectors.dot(self.queries[query], row) * self.norms[row]
     }
 
@@ -185,7 +185,7 @@ impl Experiment {
             while next < count && pending.len() < at_once {
                 let query = next % self.queries.len();
                 next += 1;
-                let node = self.idle_node(&pending);
+                let node = self.idle_node(|id| pending.contains_key(&id));
                 let target = self.vectors.fingerprint(self.queries[query]);
                 let target = target.map_err(|_| OverlayError::WrongSpace)?;
                 let lookup = self.network.with(node, |overlay, now| match packet {
@@ -207,11 +207,11 @@ impl Experiment {
     }
 
     /// A random running honest node that is not looking for anything. There are some: half of them are, at most.
-    fn idle_node(&mut self, pending: &BTreeMap<NodeId, (LookupId, usize)>) -> NodeId {
+    pub(crate) fn idle_node(&mut self, is_busy: impl Fn(NodeId) -> bool) -> NodeId {
         let mut id = NodeId(0);
         for _ in 0..1000 {
             id = id_of(self.rng.below(self.rows.len()));
-            if self.is_honest(id) && !pending.contains_key(&id) {
+            if self.is_honest(id) && !is_busy(id) {
                 break;
             }
         }
@@ -226,6 +226,6 @@ fn busiest(mut counts: Vec<u64>) -> f64 {
     share(largest, counts.iter().sum())
 }
 
-fn mean(values: &[f64]) -> f64 {
+pub(crate) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / share(values.len().max(1) as u64, 1)
 }

@@ -5,9 +5,11 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use qis_packet::{Identity, NetworkId, Order};
-use qis_route::Address;
-use qis_route::overlay::{Event, Output, Overlay, OverlayConfig, OverlayError, Statement};
+use qis_packet::{AuthorId, Identity, NetworkId, Order, Timestamp};
+use qis_route::overlay::{
+    Credential, Event, Issuers, Output, Overlay, OverlayConfig, OverlayError, Statement,
+};
+use qis_route::{Address, Organisation};
 
 use crate::{Rng, SharedRegistry, Vectors};
 
@@ -122,6 +124,8 @@ pub struct Network {
     events: VecDeque<(NodeId, Event)>,
     registry: Arc<SharedRegistry>,
     network: NetworkId,
+    /// Of each node, if anybody vouches for organisations.
+    organisations: Vec<Organisation>,
     threads: usize,
     /// Frames that were sent, those lost included.
     pub frames: u64,
@@ -147,10 +151,20 @@ impl Network {
             events: VecDeque::new(),
             registry: Arc::new(SharedRegistry::new(network)),
             network,
+            organisations: Vec::new(),
             threads: crate::processors(),
             frames: 0,
             bytes: 0,
         }
+    }
+
+    /// The same where an issuer vouches for organisations: each node has a credential of the one at its place among these, and those without
+    /// one are not admitted.
+    #[must_use]
+    pub fn with_organisations(self, organisations: Vec<Organisation>) -> Self {
+        let issuers = Issuers::new(self.network, [issuer().public_key()], Timestamp::from_unix_seconds(0));
+        let registry = Arc::new(SharedRegistry::admitting(self.network, issuers));
+        Self { registry, organisations, ..self }
     }
 
     /// The same of so many threads; the outcome is the same, too.
@@ -228,12 +242,21 @@ impl Network {
             address: address.clone(),
             fingerprint,
             order: Order { incarnation: 1, sequence: 0 },
-            credential: Vec::new(),
+            credential: self.credential(id, identity.author()),
         };
         let descriptor = statement.sign(&identity, self.network).map_err(|_| OverlayError::WrongSpace)?;
         let overlay = Overlay::new(config.clone(), &descriptor, self.registry.clone(), seed)?;
         let rng = Rng::new(own.next());
         Ok((address, Node { overlay, alive: true, wake: None, rng, count: 0, bytes: 0 }))
+    }
+
+    /// What admits a node; nothing where nothing is asked for.
+    fn credential(&self, id: u32, author: AuthorId) -> Vec<u8> {
+        let issue = |&of: &Organisation| {
+            let never = Timestamp::from_unix_seconds(u32::MAX.into());
+            Credential::issue(&issuer(), self.network, author, of, never)
+        };
+        self.organisations.get(id as usize).map(issue).unwrap_or_default()
     }
 
     /// How many nodes there are, crashed ones included.
@@ -489,6 +512,11 @@ impl Node {
         self.count += 1;
         done.scheduled.push(Scheduled { at, from: id.0, count: self.count, node, what });
     }
+}
+
+/// Vouches for all organisations of a simulation.
+fn issuer() -> Identity {
+    Identity::from_seed([0xff; 32])
 }
 
 fn address(id: u32) -> String {

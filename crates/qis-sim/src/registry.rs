@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use qis_packet::{AuthorId, NetworkId};
-use qis_route::overlay::{Contact, Open, Refusal, Registry};
+use qis_route::overlay::{Admission, Contact, Open, Refusal, Registry};
 
 /// Verifies each descriptor once a process, and shares it among all nodes.
 ///
@@ -12,6 +12,7 @@ use qis_route::overlay::{Contact, Open, Refusal, Registry};
 #[derive(Debug)]
 pub struct SharedRegistry {
     network: NetworkId,
+    admission: Box<dyn Admission>,
     shelves: Vec<Mutex<Shelf>>,
 }
 
@@ -28,10 +29,17 @@ struct Shelf {
 const SHELVES: usize = 256;
 
 impl SharedRegistry {
-    /// An empty one.
+    /// An empty one of a network that admits everybody.
     #[must_use]
     pub fn new(network: NetworkId) -> Self {
-        Self { network, shelves: std::iter::repeat_with(Mutex::default).take(SHELVES).collect() }
+        Self::admitting(network, Open)
+    }
+
+    /// An empty one of a network that admits those whom this admits.
+    #[must_use]
+    pub fn admitting(network: NetworkId, admission: impl Admission) -> Self {
+        let shelves = std::iter::repeat_with(Mutex::default).take(SHELVES).collect();
+        Self { network, admission: Box::new(admission), shelves }
     }
 
     fn shelf(&self, byte: u8) -> MutexGuard<'_, Shelf> {
@@ -46,7 +54,7 @@ impl Registry for SharedRegistry {
         if let Some(contact) = known.filter(|contact| contact.proof() == Some(bytes)) {
             return Ok(contact);
         }
-        let contact = Contact::verify(bytes, self.network, &Open)?;
+        let contact = Contact::verify(bytes, self.network, &*self.admission)?;
         let known = &mut self.shelf(key[0]).known;
         if known.get(&key).is_none_or(|old| old.order() < contact.order()) {
             known.insert(key, contact.clone());

@@ -195,7 +195,8 @@ impl Snapshot<'_> {
                 ids.iter().map(|&id| rules.plan(contacts, id, first, &mut memory)).collect::<Vec<_>>()
             };
             let handles: Vec<_> = ids.chunks(part).map(|ids| scope.spawn(move || plan_some(ids))).collect();
-            let join = |handle: ScopedJoinHandle<'_, _>| handle.join().unwrap_or_else(|panic| resume_unwind(panic));
+            let join =
+                |handle: ScopedJoinHandle<'_, _>| handle.join().unwrap_or_else(|panic| resume_unwind(panic));
             handles.into_iter().flat_map(join).collect()
         });
         let mut words = Vec::with_capacity(plans.iter().map(|plan| plan.words.len()).sum());
@@ -253,8 +254,11 @@ impl Rules<'_> {
 
     /// Tells some nodes, the first of which is number `first`, what is for them.
     fn tell(&self, first: usize, nodes: &mut [Contacts], words: &[Word]) {
-        let mut mine: Vec<Word> =
-            words.iter().filter(|word| (first..first + nodes.len()).contains(&(word.to as usize))).copied().collect();
+        let mut mine: Vec<Word> = words
+            .iter()
+            .filter(|word| (first..first + nodes.len()).contains(&(word.to as usize)))
+            .copied()
+            .collect();
         // Stable, so that what a node hears stays in order.
         mine.sort_by_key(|word| word.to);
         for news in mine.chunk_by(|a, b| a.to == b.to) {

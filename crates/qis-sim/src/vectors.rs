@@ -132,8 +132,13 @@ impl Vectors {
     ///
     /// [`FingerprintError`] when it has no direction.
     pub fn fingerprint(&self, at: usize) -> Result<Fingerprint, FingerprintError> {
-        let dims = u16::try_from(self.dims).unwrap_or(u16::MAX);
-        Fingerprint::from_codes(SpaceId::new("simulated", dims), self.row(at).to_vec())
+        Fingerprint::from_codes(self.space(), self.row(at).to_vec())
+    }
+
+    /// The simulation's one space.
+    #[must_use]
+    pub fn space(&self) -> SpaceId {
+        SpaceId::new("simulated", u16::try_from(self.dims).unwrap_or(u16::MAX))
     }
 
     /// The dot product of two rows.

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
+use qis_route::Selection;
 use qis_route::overlay::{Event, LookupOptions, OverlayConfig, Refusal};
-use qis_sim::{Experiment, Network, NodeId, Report, Vectors};
+use qis_sim::{Capture, Experiment, Network, NodeId, Report, Sybils, Vectors};
 
 const DIMS: usize = 32;
 
@@ -165,4 +166,34 @@ fn a_packet_reaches_exactly_the_nearest_or_also_those_on_the_way() {
         }
         assert_eq!(reached.len() == 5, exactly);
     }
+}
+
+/// 20 nodes of an attacker at the situation that 40 packets are sent to, among 80 honest ones.
+fn besieged(organisations: Option<usize>, selections: &[Selection]) -> Vec<Capture> {
+    let sybils = Sybils { nodes: 20, situations: 1, organisations };
+    let vectors = Vectors::clustered(90, DIMS, 5);
+    let mut experiment = Experiment::with_sybils(vectors, 80, 10, sybils, config(), 5).unwrap();
+    experiment.join_all(|_| {});
+    experiment.deceive();
+    let truth = experiment.truth();
+    let mut emit = |selection| experiment.emit_to(selection, &sybils, 40, &truth).unwrap();
+    selections.iter().map(&mut emit).collect()
+}
+
+#[test]
+fn an_organisation_has_its_places_however_many_nodes_it_runs() {
+    for (organisations, most) in [(1, 0.05), (3, 0.15)] {
+        let capture = besieged(Some(organisations), &[Selection::hostile()])[0];
+        assert!(capture.emissions == 40 && capture.places > 39.0, "{capture:?}");
+        assert!((most - 0.01..most + 0.001).contains(&capture.captured), "2 of 40 each: {capture:?}");
+        assert!(capture.delivered > 0.99, "{capture:?}");
+    }
+}
+
+#[test]
+fn where_nobody_vouches_clones_own_what_goes_to_the_most_similar() {
+    let captures = besieged(None, &[Selection::article(), Selection::hostile()]);
+    let [article, hostile] = captures[..] else { panic!("{captures:?}") };
+    assert!(article.captured > 0.95 && article.delivered < 0.05, "{article:?}");
+    assert!(hostile.captured < 0.6, "{hostile:?}");
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 use qis_fingerprint::{Fingerprint, SpaceId};
 use qis_packet::{DomainTag, FragmentPlan, Order};
 use qis_route::overlay::{
-    self, Event, LookupOptions, Output, OverlayConfig, OverlayError, OverlayStats, Overlays,
-    Statement,
+    self, Event, LookupOptions, Output, OverlayConfig, OverlayError, OverlayStats, Overlays, Statement,
 };
 use qis_route::proto::{Author, Input, LookupId, Refusal, Router, RouterConfig, Verdict};
 use qis_route::{Address, Candidates, HostError, HostErrorKind, Moment, Peer};

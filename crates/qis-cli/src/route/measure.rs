@@ -3,7 +3,7 @@
 use qis_route::overlay::{LookupOptions, OverlayConfig, OverlayError};
 use qis_sim::{Costs, Experiment, Load, Vectors};
 
-use super::{Args, Build, ColdRound, Report, config};
+use super::{Args, Build, ColdRound, Report, config, siege};
 use crate::error::Error;
 use crate::progress::Progress;
 
@@ -50,10 +50,15 @@ pub(super) fn run(args: &Args, rows: Rows, nodes: usize) -> Result<(Report, Retu
     let first_query = vectors.len() - queries;
     let build = args.build.unwrap_or(if nodes > JOINING { Build::Snapshot } else { Build::Join });
     let progress = Progress::new("signing", 0);
-    // A cold start is about upkeep.
-    let config = if args.cold_start.is_some() { OverlayConfig::default() } else { config() };
-    let mut experiment =
-        Experiment::new(vectors, nodes, queries, config, args.seed).map_err(Error::Overlay)?;
+    let sybils = siege::sybils(args);
+    // A cold start is about upkeep, and a siege goes on while there is some.
+    let with_upkeep = args.cold_start.is_some() || sybils.is_some();
+    let config = if with_upkeep { OverlayConfig::default() } else { config() };
+    let experiment = match sybils {
+        None => Experiment::new(vectors, nodes, queries, config, args.seed),
+        Some(sybils) => Experiment::with_sybils(vectors, nodes, queries, sybils, config, args.seed),
+    };
+    let mut experiment = experiment.map_err(Error::Overlay)?;
     progress.end();
 
     let options = options(args);
@@ -87,10 +92,17 @@ pub(super) fn run(args: &Args, rows: Rows, nodes: usize) -> Result<(Report, Retu
     if args.colluders > 0.0 {
         experiment.collude(args.colluders);
     }
+    if sybils.is_some() {
+        let progress = Progress::new("deceiving", 0);
+        siege::begin(&mut experiment);
+        progress.end();
+    }
     experiment.network().faults.loss = args.loss;
     let progress = Progress::new("looking", 0);
     let truth = experiment.truth();
     let mut found = experiment.measure(options, &truth).map_err(Error::Overlay)?;
+    let siege = sybils.map(|sybils| siege::measure(&mut experiment, sybils, args.selection, &truth));
+    let siege = siege.transpose().map_err(Error::Overlay)?;
     progress.end();
     let mut recall_before_repair = None;
     if args.repair {
@@ -100,7 +112,7 @@ pub(super) fn run(args: &Args, rows: Rows, nodes: usize) -> Result<(Report, Retu
         progress.end();
         found = experiment.measure(options, &truth).map_err(Error::Overlay)?;
     }
-    let faults = args.crash > 0.0 || args.colluders > 0.0 || args.loss > 0.0 || args.cold_start.is_some();
+    let faults = args.crash > 0.0 || args.colluders > 0.0 || args.loss > 0.0 || with_upkeep;
     let packets = args.packets.unwrap_or(if faults { 0 } else { PACKETS }) as usize;
     let load = load(&mut experiment, packets, options).map_err(Error::Overlay)?;
     let returned = (first_query..).zip(found.returned).collect();
@@ -130,6 +142,7 @@ pub(super) fn run(args: &Args, rows: Rows, nodes: usize) -> Result<(Report, Retu
         settle_bytes_mean: mean(settled.bytes, settled.nodes),
         cold_rounds,
         recall_before_repair,
+        siege,
         load_packets: packets,
         load_skew: load.map(|load| load.requests),
         delivery_skew: load.map(|load| load.deliveries),
@@ -143,7 +156,11 @@ pub(super) fn run(args: &Args, rows: Rows, nodes: usize) -> Result<(Report, Retu
 fn options(args: &Args) -> LookupOptions {
     let options = LookupOptions::nearest(20).with_effort(args.effort);
     // Among those found there may be colluders, which are told apart only here.
-    if args.colluders > 0.0 { LookupOptions { k: args.effort.min(200), ..options } } else { options }
+    if args.colluders > 0.0 || args.sybils.is_some() {
+        LookupOptions { k: args.effort.min(200), ..options }
+    } else {
+        options
+    }
 }
 
 fn start_cold(
