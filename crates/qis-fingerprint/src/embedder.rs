@@ -14,13 +14,16 @@ use crate::{EmbedError, EmbedErrorKind, Fingerprint, SpaceId};
 ///
 /// # To be correct
 ///
-/// - One fingerprint a text, in the order of the texts, each in [`space`](Self::space).
+/// - One fingerprint a text, in the order of the texts. Each is in [`space`](Self::space), and all have the same number of dimensions.
 /// - The same text gives the same fingerprint, on this node and on every peer of the space: a packet is
 ///   routed by it. Put the model's version into the space's name.
 /// - Texts of like meaning give a high cosine. Nothing else in the library knows what a text means.
 /// - `embed` is called from the node's `emit`, one call at a time for each emission and concurrently between emissions. It may wait
-///   for a device or a service; the caller owns the time-out and may drop the future, which must leave nothing broken.
+///   for a device or a service. The caller owns the time-out and may drop the future, which must leave nothing broken.
 /// - A text that can't be embedded is an error of kind [`EmbedErrorKind::Text`], never a made-up fingerprint.
+/// - It does not panic, whatever the text.
+///
+/// `embedder::Suite` of `qis-conformance` checks an implementation against this list.
 #[async_trait]
 pub trait Embedder: fmt::Debug + Send + Sync + 'static {
     /// The space of all fingerprints this embedder makes.

@@ -38,21 +38,26 @@ pub struct Candidates {
 ///
 /// - `announce` replaces the descriptor of the same author and domain. A descriptor may be forgotten after a day; the
 ///   node announces again with each outcome.
-/// - `nearest` returns at most `k` peers, no author twice, most similar first by
-///   [`Fingerprint::cosine`], from the space of the query only. Missing some of the best is allowed and costs quality; an empty answer
-///   from an empty network is not an error.
+/// - Who has announced is found, if not at once, by a look-up for the very fingerprint. A peer comes with the address and the
+///   fingerprint of its latest descriptor of that situation.
+/// - `nearest` returns at most `k` peers. No author is among them twice. The most similar come first, by [`Fingerprint::cosine`].
+///   All are from the space of the query.
+/// - Missing some of the best is allowed and costs quality. An empty answer from an empty network is not an error.
 /// - Fingerprints come exact, of announcements and of look-ups alike, and not in the compact form in which packets carry them. After a
 ///   restart a node may know no more than that form; it then comes expanded, of as many dimensions, and is compared with exact ones like any
 ///   other. A directory that sends or stores them does so by [`Fingerprint::to_bytes`] and [`Fingerprint::from_bytes`]; one that
 ///   [compacts](Fingerprint::compact) them to fewer bytes finds fewer of the nearest.
 /// - [`Peer::organisation`] is given when somebody else than the node vouches for it, and left out otherwise.
 /// - The answers may name the asking node; the router leaves it out.
-/// - `sample` returns at most `k` members of the network, no author twice, each as likely as another as far as the directory can, and
-///   other ones each time. Those of other spaces may be among them. A directory that knows only who it was asked for has none to give,
+/// - `sample` returns at most `k` members of the network, no author twice. Each is as likely as another as far as the directory can, and
+///   others come each time. Those of other spaces may be among them. A directory that knows only who it was asked for has none to give,
 ///   which is what it does by default: the most similar ones then take the places of the random ones.
-/// - All are called from the node's driver, several at a time; they may wait for a network. The router gives up
-///   a look-up that takes longer than its time-out, and the future may be dropped then.
+/// - All are called from the node's driver, several at a time. They may wait for a network, as futures that do not block the thread. The
+///   router gives up a look-up that takes longer than its time-out; the future may be dropped then, which must leave nothing broken.
+/// - It does not panic: a panic is contained, and counts as an answer that failed.
 /// - What a directory says is taken as a hint: packets are signed, and a wrong address costs a failed delivery.
+///
+/// `directory::Suite` of `qis-conformance` checks an implementation against this list.
 #[async_trait]
 pub trait Directory: fmt::Debug + Send + Sync + 'static {
     /// Makes a node findable.

@@ -81,17 +81,22 @@ pub struct Row {
 ///
 /// # To be correct
 ///
-/// - `commit` is atomic and durable: once it returns `Ok`, all operations survive a crash and a power loss; when it returns an error or
-///   is never heard of again, either all or none of them do.
+/// - Once `commit` returns `Ok`, all operations of the batch survive a crash and a power loss. When it returns an error or is never heard
+///   of again, either all or none of them do.
+/// - The operations of a batch are applied in their order. A value comes back as it was written, whatever its bytes, under the key and in
+///   the table it was written to.
 /// - Commits are called one at a time, in order, from the node's driver; each starts after the one before has ended. The driver does not
-///   drop the future of a commit unless it is dropped itself; an implementation that goes on regardless, on another thread
+///   drop the future of a commit unless it is dropped itself. An implementation that goes on regardless, on another thread
 ///   say, must have ended that commit before it begins the next.
 /// - `range` sees every commit that has ended. It returns rows in ascending byte order of their keys, starting with the first key that is
-///   not below `from`: exactly `limit` of them, and fewer only when there are no more. It is called when the node starts.
+///   not below `from`. It returns exactly `limit` of them, and fewer only when there are no more. It is called when the node starts.
 /// - After a write that failed in a way that leaves the outcome unknown (a failed fsync), every later `commit` fails with
 ///   [`HostErrorKind::Corrupt`](crate::HostErrorKind::Corrupt). A full disk is
 ///   [`HostErrorKind::Full`](crate::HostErrorKind::Full), and a later commit may succeed.
+/// - It does not panic: a panic is contained, and the node stops as after [`HostErrorKind::Corrupt`](crate::HostErrorKind::Corrupt).
 /// - One node uses a store, one process at a time.
+///
+/// `store::Suite` of `qis-conformance` checks an implementation against this list.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Makes all changes of a batch, or none.

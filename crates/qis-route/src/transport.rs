@@ -17,24 +17,31 @@ use crate::{Address, HostError};
 ///
 /// # To be correct
 ///
-/// - `send` hands over one whole frame or fails; frames may be lost, repeated and reordered on the way, but not cut, joined or altered.
+/// - `send` hands over one whole frame to the address it is given, or fails. Frames may be lost, repeated and reordered on the way, but not
+///   cut, joined or altered.
 /// - Frames of at most [`max_frame`](Self::max_frame) bytes are carried, to every address.
+/// - [`local_address`](Self::local_address) and [`max_frame`](Self::max_frame) stay as they are: each is asked once, when the node is built.
 /// - `Ok` means that the frame was handed over, not that it arrived. Waiting for the other side to *process* the frame is wrong: the
 ///   node may be waiting for this very call.
 /// - The `from` that the other side's host passes to its node is this node's [`local_address`](Self::local_address), the same text: an
 ///   acknowledgement or answer from another address than the one that was asked is refused, as anybody could have sent it.
-/// - `send` is called from the node's driver, many calls at a time, in no order. It returns within `allowed`; the driver may drop
+/// - `send` is called from the node's driver, many calls at a time, in no order. It returns within `allowed`. The driver may drop
 ///   the future later than that, which must leave nothing broken.
-/// - A failure that may pass is of a retryable kind; one that never will is [`HostErrorKind::Refused`](crate::HostErrorKind::Refused).
-///   Retries are the router's: an implementation makes none.
+/// - It waits as a future and does not block the thread that polls it.
+/// - It does not panic: a panic is contained, and ends the delivery as failed.
+/// - A failure that may pass is of a retryable kind. One that never will, as of a frame that is too large, is
+///   [`HostErrorKind::Refused`](crate::HostErrorKind::Refused).
+/// - Retries are the router's: an implementation makes none.
 /// - Nothing is authenticated here. Packets are signed; addresses are not.
+///
+/// `transport::Suite` of `qis-conformance` checks an implementation against this list.
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Where this node is reached; what it announces.
     fn local_address(&self) -> Address;
 
     /// The largest frame it carries, in bytes; [`Frame::MAX_BYTES`] unless stated, and at least 24. The router sends larger ones in parts,
-    /// each handed over in a `send` of its own, one after the other. It is asked once, when the node is built.
+    /// each handed over in a `send` of its own, one after the other.
     fn max_frame(&self) -> usize {
         Frame::MAX_BYTES
     }

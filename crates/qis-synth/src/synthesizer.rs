@@ -20,10 +20,13 @@ use crate::synthesis::Synthesis;
 /// - It does not depend on the order samples arrived in. [`Samples`] are ordered by author; run
 ///   over them in that order.
 /// - It never panics and always ends, whatever the samples claim: peers choose every number in
-///   them. The result is finite.
-/// - [`Synthesis::contributions`] accounts for every sample, in the samples' order.
+///   them. What it gives is finite.
+/// - [`Synthesis::contributions`] accounts for every sample, in the samples' order. The weights are
+///   from 0 to 1, and add up to 1 unless the rule abstained or nothing of the peers' carried weight.
 /// - Without usable samples it either gives the site's own estimate and says so in
 ///   [`Synthesis::abstained`], or an error. It never hides a failure behind an estimate.
+///
+/// `synthesizer::Suite` of `qis-conformance` checks a rule against this list.
 pub trait Synthesizer: fmt::Debug + Send + Sync + 'static {
     /// Synthesises.
     ///
