@@ -60,7 +60,8 @@ pub struct FnEmbedder<F> {
 
 /// Makes an [`Embedder`] of a function that computes one vector and does not wait.
 ///
-/// For a model that is called over a network, or gains by batches, implement the trait.
+/// For a model that is called over a network, or gains by batches, implement the trait. An error of the function counts as
+/// [`EmbedErrorKind::Unavailable`], unless it is an [`EmbedError`] itself, which is taken as it is.
 ///
 /// ```
 /// use qis_fingerprint::{SpaceId, embedder_fn};
@@ -96,10 +97,13 @@ where
 
     async fn embed(&self, texts: &[&str]) -> Result<Vec<Fingerprint>, EmbedError> {
         let one = |text: &&str| {
-            let vector =
-                (self.embed)(text).map_err(|source| EmbedError::new(EmbedErrorKind::Unavailable, source))?;
+            let vector = (self.embed)(text).map_err(|error| as_embed_error(error.into()))?;
             Ok(Fingerprint::from_vector(self.space, &vector)?)
         };
         texts.iter().map(one).collect()
     }
+}
+
+fn as_embed_error(error: Box<dyn Error + Send + Sync>) -> EmbedError {
+    error.downcast().map_or_else(|other| EmbedError::new(EmbedErrorKind::Unavailable, other), |own| *own)
 }
