@@ -307,7 +307,7 @@ impl<D: Dht> Directory for DhtDirectory<D> {
                 .collect();
             values.extend(self.values(&keys).await?);
             // Of some there are several.
-            if keys.is_empty() || values.len() >= 2 * k {
+            if keys.is_empty() || values.len() >= k.saturating_mul(2) {
                 break;
             }
         }
