@@ -1,15 +1,13 @@
-//! The contract of the trait, for the store in memory and for the one in a file, and what is the file's alone.
+//! The contract of the trait, and what is the file's alone.
 
 use std::path::{Path, PathBuf};
-use std::task::{Context, Waker};
 
-use qis::memory::MemoryStore;
+use qis_conformance::{block_on as wait, store};
 use qis_route::{Batch, HostErrorKind, Store, Table};
 use qis_store::{BackupError, OpenError, RedbStore};
 use tempfile::TempDir;
 
 use crate::rows::{all, commit, delete, put};
-use crate::wait::wait;
 
 /// A place for a store, which is removed in the end.
 struct Place {
@@ -30,55 +28,13 @@ impl Place {
     }
 }
 
-/// Runs a test of the suite on both stores. Nothing needs a runtime.
-macro_rules! contract {
-    ($($name:ident),* $(,)?) => {
-        mod in_memory {
-            $(#[test]
-            fn $name() {
-                futures_util::FutureExt::now_or_never(crate::suite::$name(&super::MemoryStore::default())).unwrap();
-            })*
-        }
-        mod in_a_file {
-            $(#[test]
-            fn $name() {
-                let place = super::Place::new();
-                crate::wait::wait(crate::suite::$name(&place.open()));
-            })*
-        }
+#[test]
+fn it_keeps_to_the_trait() {
+    let place = || {
+        let place = Place::new();
+        async move || RedbStore::open(place.path())
     };
-}
-
-contract!(
-    all_operations_of_a_commit_are_there,
-    a_range_sees_every_commit_that_has_ended,
-    a_range_is_in_order_and_as_long_as_was_asked_for,
-    pages_of_many_rows_miss_none_and_repeat_none,
-);
-
-#[test]
-fn what_was_committed_outlives_the_handle() {
-    let memory = MemoryStore::default();
-    wait(crate::suite::what_was_committed_outlives_the_handle(memory.clone(), async || memory));
-    let place = Place::new();
-    wait(crate::suite::what_was_committed_outlives_the_handle(place.open(), async || place.open()));
-}
-
-#[test]
-fn a_commit_that_nobody_waits_for_ends_before_the_next_begins() {
-    let place = Place::new();
-    let store = place.open();
-    for number in 0..30_u8 {
-        let dropped = put(Table::Packets, b"key", vec![number; 100_000]);
-        let mut commit = Box::pin(store.commit(Batch { operations: vec![dropped] }));
-        let mut context = Context::from_waker(Waker::noop());
-        let _ = commit.as_mut().poll(&mut context);
-        drop(commit);
-    }
-    wait(commit(&store, [put(Table::Packets, b"last", b"1")]));
-    assert_eq!(wait(all(&store, Table::Packets))[0].value, vec![29; 100_000]);
-    drop(store);
-    assert_eq!(wait(all(&place.open(), Table::Packets)).len(), 2);
+    store::Suite::new(place).run(wait).unwrap();
 }
 
 #[test]

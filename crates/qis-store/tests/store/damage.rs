@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use qis_conformance::block_on as wait;
 use qis_route::{Row, Table};
 use qis_store::{OpenError, RedbStore};
 
 use crate::rows::{all, commit, put};
-use crate::wait::wait;
 
 /// Positions in which a file is damaged, of each kind of damage.
 const PLACES: usize = 60;

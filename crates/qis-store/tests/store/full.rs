@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use qis_conformance::block_on as wait;
 use qis_route::{Batch, HostErrorKind, Store, Table};
 use qis_store::{BackupError, OpenError, RedbStore};
 
 use crate::rows::{all, commit, delete, put};
-use crate::wait::wait;
 
 /// A file system in memory, of so many KiB. It is taken away in the end.
 struct Mounted {

@@ -6,11 +6,11 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, SystemTime};
 
+use qis_conformance::block_on as wait;
 use qis_route::{Operation, Row, Table};
 use qis_store::RedbStore;
 
 use crate::rows::{all, commit, delete, put};
-use crate::wait::wait;
 
 /// Tells the process that writes where; without it, it does nothing.
 const STORE: &str = "QIS_KILLED_STORE";

@@ -8,5 +8,3 @@ mod full;
 mod kill;
 mod node;
 mod rows;
-mod suite;
-mod wait;
