@@ -7,5 +7,5 @@ mod store;
 
 pub use clock::ManualClock;
 pub use directory::MemoryDirectory;
-pub use network::{MemoryTransport, Network};
+pub use network::{MemoryListener, MemoryTransport, Network};
 pub use store::MemoryStore;

@@ -23,7 +23,7 @@ pub struct Network {
 }
 
 struct Shared {
-    nodes: BTreeMap<Address, Weak<Inner>>,
+    receivers: BTreeMap<Address, Receiver>,
     /// Of 1,000 frames, so many are lost.
     loss: u32,
     /// And so many of those from and to an address.
@@ -34,8 +34,42 @@ struct Shared {
 
 impl Default for Shared {
     fn default() -> Self {
-        let (nodes, losses) = (BTreeMap::new(), BTreeMap::new());
-        Self { nodes, loss: 0, losses, random: 0, max_frame: Frame::MAX_BYTES }
+        let (receivers, losses) = (BTreeMap::new(), BTreeMap::new());
+        Self { receivers, loss: 0, losses, random: 0, max_frame: Frame::MAX_BYTES }
+    }
+}
+
+type Receive = dyn Fn(&Address, &[u8]) + Send + Sync;
+
+/// Who is at an address, as long as anybody is.
+enum Receiver {
+    Node(Weak<Inner>),
+    Listener(Weak<Receive>),
+}
+
+/// Who is at an address now.
+enum Present {
+    Node(Node),
+    Listener(Arc<Receive>),
+}
+
+impl Receiver {
+    fn present(&self) -> Option<Present> {
+        match self {
+            Self::Node(inner) => inner.upgrade().map(|inner| Present::Node(Node { inner })),
+            Self::Listener(receive) => receive.upgrade().map(Present::Listener),
+        }
+    }
+}
+
+impl Present {
+    fn receive(&self, from: &Address, frame: &[u8]) {
+        match self {
+            Self::Node(node) => {
+                node.receive(from, frame);
+            }
+            Self::Listener(receive) => receive(from, frame),
+        }
     }
 }
 
@@ -91,15 +125,31 @@ impl Network {
 
     /// Delivers to this node what is sent to its address, until it is dropped or another node takes the address.
     pub fn attach(&self, node: &Node) {
-        self.lock().nodes.insert(node.address(), Arc::downgrade(&node.inner));
+        self.lock().receivers.insert(node.address(), Receiver::Node(Arc::downgrade(&node.inner)));
+    }
+
+    /// Hands what is sent to this address to a function, with the address it comes from, until the listener is dropped or a node takes the
+    /// address: for who is no node, such as a test that looks at frames.
+    ///
+    /// # Errors
+    ///
+    /// [`AddressError`] when the text is no address.
+    pub fn listen(
+        &self,
+        address: &str,
+        receive: impl Fn(&Address, &[u8]) + Send + Sync + 'static,
+    ) -> Result<MemoryListener, AddressError> {
+        let receive: Arc<Receive> = Arc::new(receive);
+        self.lock().receivers.insert(address.parse()?, Receiver::Listener(Arc::downgrade(&receive)));
+        Ok(MemoryListener { _receive: receive })
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The node at an address, unless the frame is lost; `Err` when there is none, or when the frame is too large.
-    fn route(&self, from: &Address, to: &Address, frame: &[u8]) -> Result<Option<Node>, HostError> {
+    /// Who is at an address, unless the frame is lost; `Err` when nobody is, or when the frame is too large.
+    fn route(&self, from: &Address, to: &Address, frame: &[u8]) -> Result<Option<Present>, HostError> {
         let mut shared = self.lock();
         if frame.len() > shared.max_frame {
             return Err(HostError::new(
@@ -107,15 +157,15 @@ impl Network {
                 "the frame is larger than the network carries",
             ));
         }
-        let inner = shared.nodes.get(to).and_then(Weak::upgrade);
-        let Some(inner) = inner else {
+        let present = shared.receivers.get(to).and_then(Receiver::present);
+        let Some(present) = present else {
             return Err(HostError::new(HostErrorKind::Unavailable, "no node is attached there"));
         };
         let at = |address| shared.losses.get(address).copied().unwrap_or(0);
         let losses = [shared.loss, at(from), at(to)];
         // Each has its chance, so that what is lost does not depend on what was lost before.
         let lost = losses.into_iter().filter(|&loss| loss > 0 && shared.happens(loss)).count();
-        Ok((lost == 0).then_some(Node { inner }))
+        Ok((lost == 0).then_some(present))
     }
 }
 
@@ -131,7 +181,19 @@ impl Shared {
 
 impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Network").field("nodes", &self.lock().nodes.keys()).finish_non_exhaustive()
+        f.debug_struct("Network").field("addresses", &self.lock().receivers.keys()).finish_non_exhaustive()
+    }
+}
+
+/// What [`Network::listen`] gives: frames are received as long as it is kept.
+#[must_use = "nothing is received once it is dropped"]
+pub struct MemoryListener {
+    _receive: Arc<Receive>,
+}
+
+impl fmt::Debug for MemoryListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryListener").finish_non_exhaustive()
     }
 }
 
@@ -153,8 +215,8 @@ impl Transport for MemoryTransport {
     }
 
     async fn send(&self, to: &Address, frame: &[u8], _allowed: Duration) -> Result<(), HostError> {
-        if let Some(node) = self.network.route(&self.local, to, frame)? {
-            node.receive(&self.local, frame);
+        if let Some(present) = self.network.route(&self.local, to, frame)? {
+            present.receive(&self.local, frame);
         }
         Ok(())
     }
