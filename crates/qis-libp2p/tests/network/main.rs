@@ -3,6 +3,7 @@
 //! One program, since each would be linked with all of libp2p.
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
+mod conformance;
 mod frames;
 mod members;
 mod node;
