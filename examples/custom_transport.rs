@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,9 @@ impl Transport for Udp {
     }
 
     async fn send(&self, to: &Address, frame: &[u8], allowed: Duration) -> Result<(), HostError> {
-        match timeout(allowed, self.socket.send_to(frame, to.as_str())).await {
+        let to: SocketAddr =
+            to.as_str().parse().map_err(|error| HostError::new(HostErrorKind::Refused, error))?;
+        match timeout(allowed, self.socket.send_to(frame, to)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(HostError::new(HostErrorKind::Unavailable, error)),
             Err(error) => Err(HostError::new(HostErrorKind::Timeout, error)),
@@ -72,4 +75,34 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", node.synthesize("cardiology/heart").await?);
     }
     Ok(())
+}
+
+/// `cargo test --example custom_transport`: the conformance kit has a suite for transports.
+#[cfg(test)]
+mod tests {
+    use qis_conformance::transport::{Inbox, Suite};
+
+    use super::*;
+
+    async fn receive(socket: Arc<UdpSocket>, inbox: Inbox) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let mut buffer = vec![0; Frame::MAX_BYTES + 1];
+        loop {
+            let (len, from) = socket.recv_from(&mut buffer).await?;
+            inbox.receive(&from.to_string().parse()?, &buffer[..len]);
+        }
+    }
+
+    #[test]
+    fn it_keeps_to_the_trait() -> Result<(), Box<dyn Error>> {
+        let open = async |inbox: Inbox| {
+            let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await?);
+            let local = socket.local_addr()?.to_string().parse()?;
+            let mut listener = tokio::task::JoinSet::new();
+            listener.spawn(receive(Arc::clone(&socket), inbox));
+            Ok::<_, Box<dyn Error + Send + Sync>>((Udp { socket, local }, listener))
+        };
+        let runtime = tokio::runtime::Runtime::new()?;
+        Suite::new(open).never_an_address("localhost").run(move |checks| runtime.block_on(checks))?;
+        Ok(())
+    }
 }
