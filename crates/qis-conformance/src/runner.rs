@@ -11,6 +11,8 @@ use std::task::Poll;
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
+use qis_route::HostError;
+
 use crate::alarm::within;
 use crate::report::{Failures, LeftOut, Report, Violation};
 use crate::requirement::Requirement;
@@ -149,6 +151,17 @@ impl Watch {
 pub(crate) trait Context: Send + Sync + 'static {
     fn watch(&self) -> &Watch;
     fn patience(&self) -> Duration;
+
+    /// What a call gives, in time.
+    async fn in_time<T>(&self, what: &str, call: impl Future<Output = T>) -> Result<T, Stop> {
+        let called = self.watch().call(self.patience(), call).await;
+        called.ok_or_else(|| Stop::Failed(format!("{what} had not ended after {:?}", self.patience())))
+    }
+
+    /// What a call gives, in time and without an error: there is no reason for one.
+    async fn call<T>(&self, what: &str, call: impl Future<Output = Result<T, HostError>>) -> Result<T, Stop> {
+        self.in_time(what, call).await?.map_err(|error| Stop::failed(what, error))
+    }
 }
 
 /// Runs all checks, one after the other; each with a context of its own, so that what one leaves behind is in no other's way.

@@ -1,18 +1,17 @@
 //! A network, and those who take part in it.
 
 use std::any::Any;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use qis_fingerprint::{Fingerprint, SpaceId};
 use qis_packet::{DomainTag, Identity};
-use qis_route::{Address, Descriptor, Directory, HostError, Peer};
+use qis_route::{Address, Descriptor, Directory, Peer};
 
 use super::Setup;
 use crate::alarm::sleep;
 use crate::random::Random;
-use crate::runner::{Stop, broken};
+use crate::runner::{Context, Stop, broken};
 
 /// Dimensions of the members' situations.
 const DIMS: u16 = 16;
@@ -97,14 +96,6 @@ impl Setup {
 
     pub(super) async fn sample(&self, member: &Member, k: usize) -> Result<Vec<Peer>, Stop> {
         self.call("a sample", member.directory.sample(k)).await
-    }
-
-    /// What a call gives, in time and without an error: there is no reason for one.
-    async fn call<T>(&self, what: &str, call: impl Future<Output = Result<T, HostError>>) -> Result<T, Stop> {
-        match self.watch.call(self.patience, call).await {
-            Some(result) => result.map_err(|error| Stop::failed(what, error)),
-            None => Err(Stop::Failed(format!("{what} had not ended after {:?}", self.patience))),
-        }
     }
 
     /// Looks for what a member announced until it is found as it should be, which need not be at once. `sentence` is what is broken if it

@@ -5,7 +5,7 @@ use qis_fingerprint::{EmbedError, EmbedErrorKind, Embedder, Fingerprint};
 
 use super::Setup;
 use crate::requirement::Requirement;
-use crate::runner::{Check, Outcome, Stop, broken, check, ensure, poll_and_drop};
+use crate::runner::{Check, Context, Outcome, Stop, broken, check, ensure, poll_and_drop};
 
 const ONE_EACH: &str = "One fingerprint a text, in the order of the texts.";
 const IN_SPACE: &str = "Each is in `space`, and all have the same number of dimensions.";
@@ -59,8 +59,7 @@ impl Setup {
         embedder: &dyn Embedder,
         texts: &[&str],
     ) -> Result<Result<Vec<Fingerprint>, EmbedError>, Stop> {
-        let called = self.watch.call(self.patience, embedder.embed(texts)).await;
-        called.ok_or_else(|| Stop::Failed(format!("a call had not ended after {:?}", self.patience)))
+        self.in_time("a call", embedder.embed(texts)).await
     }
 
     /// The fingerprints of texts that there is nothing wrong with.

@@ -1,7 +1,6 @@
-use std::future::Future;
 use std::sync::Arc;
 
-use qis_route::{Batch, HostError, Operation, Row, Store, Table};
+use qis_route::{Batch, Operation, Row, Store, Table};
 
 use super::Setup;
 use super::crashes::{
@@ -11,7 +10,7 @@ use super::crashes::{
 };
 use super::history::{content, delete, history, model, put};
 use crate::requirement::Requirement;
-use crate::runner::{Check, Outcome, Stop, broken, check, ensure, poll_and_drop};
+use crate::runner::{Check, Context, Outcome, Stop, broken, check, ensure, poll_and_drop};
 
 pub(super) const SURVIVES: &str =
     "Once `commit` returns `Ok`, all operations of the batch survive a crash and a power loss.";
@@ -80,7 +79,7 @@ impl Setup {
         operations: impl IntoIterator<Item = Operation>,
     ) -> Result<(), Stop> {
         let batch = Batch { operations: operations.into_iter().collect() };
-        self.in_time("a commit", store.commit(batch)).await
+        self.call("a commit", store.commit(batch)).await
     }
 
     async fn range(
@@ -90,23 +89,11 @@ impl Setup {
         from: &[u8],
         limit: usize,
     ) -> Result<Vec<Row>, Stop> {
-        self.in_time("a range", store.range(table, from, limit)).await
+        self.call("a range", store.range(table, from, limit)).await
     }
 
     async fn all(&self, store: &dyn Store, table: Table) -> Result<Vec<Row>, Stop> {
         self.range(store, table, &[], usize::MAX).await
-    }
-
-    /// What a call gives, in time and without an error: there is no reason for one.
-    async fn in_time<T>(
-        &self,
-        what: &str,
-        call: impl Future<Output = Result<T, HostError>>,
-    ) -> Result<T, Stop> {
-        match self.watch.call(self.patience, call).await {
-            Some(result) => result.map_err(|error| Stop::failed(what, error)),
-            None => Err(Stop::Failed(format!("{what} had not ended after {:?}", self.patience))),
-        }
     }
 }
 
