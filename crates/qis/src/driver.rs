@@ -15,7 +15,7 @@ use qis_route::{Address, Candidates, Descriptor, HostError, HostErrorKind};
 use crate::events::{Listeners, public};
 use crate::node::{Core, EmissionWaiter, Inner};
 use crate::overlay::{OverlaySend, Search};
-use crate::{EmitError, EraseError};
+use crate::{EmitError, EraseError, Queued};
 
 /// Tasks under way at which no further send is begun; it waits in the router.
 const CONCURRENCY: usize = 128;
@@ -220,14 +220,14 @@ impl Core {
         }
         // A waiter that is gone does not want to know; the sends below may fail for no other reason.
         match event {
-            Event::Stored { emission } => {
+            Event::Stored { emission, packet, order } => {
                 if let Some((domain, change)) = self.pending.remove(&emission) {
                     self.change_own(domain, change);
                 }
                 if let Some(EmissionWaiter::Stored(_)) = self.emissions.get(&emission)
                     && let Some(EmissionWaiter::Stored(waiter)) = self.emissions.remove(&emission)
                 {
-                    let _ = waiter.send(Ok(()));
+                    let _ = waiter.send(Ok(Queued { emission, packet, order }));
                 }
             }
             Event::Emitted(receipt) => {

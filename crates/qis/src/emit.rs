@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use futures_channel::oneshot;
 use qis_fingerprint::{Fingerprint, FingerprintError};
-use qis_packet::{Confidence, DomainTag, Draft, Lifetime, Lineage, Support};
+use qis_packet::{Confidence, DomainTag, Draft, Lifetime, Lineage, Order, PacketId, Support};
 use qis_route::Selection;
 use qis_route::proto::{EmissionId, EmitError as RouteError, Origin, PayloadRefusal, Receipt};
 use qis_synth::evidence::Evidence;
@@ -41,6 +41,10 @@ pub struct Emit {
 pub struct Queued {
     /// The emission, as it is called in the router's events.
     pub emission: EmissionId,
+    /// The packet.
+    pub packet: PacketId,
+    /// Its place in this node's order, which no other packet of this node will ever have.
+    pub order: Order,
 }
 
 impl Emit {
@@ -117,9 +121,8 @@ impl Emit {
     /// [`EmitError`]; nothing was sent then.
     pub async fn queue(self) -> Result<Queued, EmitError> {
         let (tell, stored) = oneshot::channel();
-        let emission = self.begin(EmissionWaiter::Stored(tell)).await?;
-        stored.await.unwrap_or(Err(EmitError::Stopped))?;
-        Ok(Queued { emission })
+        self.begin(EmissionWaiter::Stored(tell)).await?;
+        stored.await.unwrap_or(Err(EmitError::Stopped))
     }
 
     async fn deliver(self) -> Result<Receipt, EmitError> {
@@ -128,7 +131,7 @@ impl Emit {
         over.await.unwrap_or(Err(EmitError::Stopped))
     }
 
-    async fn begin(self, waiter: EmissionWaiter) -> Result<EmissionId, EmitError> {
+    async fn begin(self, waiter: EmissionWaiter) -> Result<(), EmitError> {
         let inner = &self.node.inner;
         let unknown = || EmitError::UnknownDomain { domain: self.domain.clone() };
         let domain = inner.domains.find(&self.domain).ok_or_else(unknown)?;
@@ -162,7 +165,7 @@ impl Emit {
         core.emissions.insert(id, waiter);
         drop(core);
         inner.wake.wake();
-        Ok(id)
+        Ok(())
     }
 
     /// The packet to be, and what it publishes of the site's records.

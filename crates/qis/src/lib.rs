@@ -36,7 +36,7 @@ pub use qis_fingerprint::{
 };
 pub use qis_packet::{
     AuthorId, Confidence, DomainTag, Epoch, Frame, Identity, Lifetime, Lineage, LinkProfile, LinkReport,
-    NetworkId, Opening, OpeningError, OutcomePacket, PacketId, Parity, ProvenanceError, PublicKey,
+    NetworkId, Opening, OpeningError, Order, OutcomePacket, PacketId, Parity, ProvenanceError, PublicKey,
     ReassemblyConfig, ReassemblyStats, RotationStatement, SiteSecret, Support, Timestamp,
 };
 pub use qis_route::overlay::{

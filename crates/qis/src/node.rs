@@ -17,7 +17,7 @@ use qis_synth::evidence::Evidence;
 use crate::catch_up::CatchUp;
 use crate::domain::{Domain, Domains};
 use crate::driver::Driver;
-use crate::emit::{Emit, Retract, check_outcome, gradient_fingerprint, neutral_fingerprint};
+use crate::emit::{Emit, Queued, Retract, check_outcome, gradient_fingerprint, neutral_fingerprint};
 use crate::events::{Events, Listeners};
 use crate::organisations::Organisations;
 use crate::overlay::{OverlayPart, OverlayReport};
@@ -105,7 +105,7 @@ impl Core {
 
 /// Who waits for an emission, and for how much of it.
 pub(crate) enum EmissionWaiter {
-    Stored(oneshot::Sender<Result<(), EmitError>>),
+    Stored(oneshot::Sender<Result<Queued, EmitError>>),
     Over(oneshot::Sender<Result<Receipt, EmitError>>),
 }
 

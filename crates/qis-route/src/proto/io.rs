@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use qis_fingerprint::Fingerprint;
-use qis_packet::{AuthorId, DomainTag, Epoch, PacketId};
+use qis_packet::{AuthorId, DomainTag, Epoch, Order, PacketId};
 
 use super::{EmissionId, EmitError, Pulled, Receipt};
 use crate::{Address, Batch, Candidates, HostError, Table};
@@ -104,6 +104,10 @@ pub enum Event {
     Stored {
         /// Which.
         emission: EmissionId,
+        /// Its packet.
+        packet: PacketId,
+        /// The packet's place in this author's order, which no other packet will ever have.
+        order: Order,
     },
     /// An emission is over.
     Emitted(Receipt),

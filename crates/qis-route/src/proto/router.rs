@@ -541,7 +541,10 @@ impl<D: PayloadDecoder> Router<D> {
             }
             Effect::StartEmission(id) => {
                 self.stand(now, id);
-                self.urgent.push_back(Output::Event(Event::Stored { emission: id }));
+                if let Some(Emission { packet, .. }) = self.emissions.get(&id) {
+                    let (packet, order) = (packet.id(), packet.order());
+                    self.urgent.push_back(Output::Event(Event::Stored { emission: id, packet, order }));
+                }
                 self.start_emission(now, id);
             }
             Effect::Event(event) => self.urgent.push_back(Output::Event(event)),

@@ -86,8 +86,11 @@ async fn emit(program: &Program, mut asked: Emit) -> Result<Value, Failure> {
     if asked.wait {
         return Ok(of_receipt(&emit.await?));
     }
-    emit.queue().await?;
-    Ok(json!({ "queued": true }))
+    let queued = emit.queue().await?;
+    Ok(json!({
+        "queued": true, "packet": queued.packet.to_string(),
+        "incarnation": queued.order.incarnation, "sequence": queued.order.sequence,
+    }))
 }
 
 async fn synthesize(program: &Program, asked: &Synthesize) -> Result<Value, Failure> {
