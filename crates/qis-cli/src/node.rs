@@ -1,6 +1,7 @@
 //! `qis node`: a node as a program.
 
 mod admit;
+mod advice;
 mod ask;
 mod check;
 mod config;

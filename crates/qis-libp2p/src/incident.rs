@@ -39,12 +39,12 @@ impl Incident {
                  else shield the port"
             }
             Self::NotAdmitted => {
-                "a peer is not on the list of admitted authors: add it with `admit` if it belongs to you"
+                "a peer is not on the list of authors that may connect: add it there if it belongs to you"
             }
             Self::Blocked => "a blocked author tried to connect: unblock it if that was a mistake",
             Self::OverLimit => {
-                "a connection was refused because there are too many, or too little memory: raise the limits of `Libp2pConfig` if \
-                 the network has grown"
+                "a connection was refused because there are too many, or too little memory: raise the limit of connections if the \
+                 network has grown"
             }
             Self::ForeignNetwork => {
                 "a peer is of another network or version: compare the network's name on both sides, and upgrade the older one"

@@ -9,6 +9,7 @@ use tokio::io::BufReader;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
+use super::advice::{self, Advice};
 use super::config::{Config, TransportKind};
 use super::control::{self, Socket};
 use super::error::NodeError;
@@ -122,6 +123,15 @@ impl Program {
         }
     }
 
+    /// Says what an operator should do about what is refused.
+    async fn advise(&self) {
+        let mut advice = Advice::default();
+        loop {
+            tokio::time::sleep(advice::LOOK).await;
+            advice.look(&self.node, Instant::now());
+        }
+    }
+
     /// Takes note of events, and says what an operator should know.
     async fn follow(self: Arc<Self>, mut events: Events) {
         while let Some(event) = events.next().await {
@@ -206,6 +216,7 @@ async fn run_here(config: Config, identity: Identity, stdin: bool) -> Result<(),
         async move {
             tokio::select! {
                 () = program.announce() => {}
+                () = program.advise() => {}
                 () = program.stop.stopped() => {}
             }
         }
