@@ -117,11 +117,23 @@ impl Process {
         Self::run(folder, name, config)
     }
 
-    fn run(folder: &Folder, name: &str, config: PathBuf) -> Self {
+    pub(crate) fn run(folder: &Folder, name: &str, config: PathBuf) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qis"));
+        command.arg("node").arg(config);
+        Self::spawn(folder, name, command)
+    }
+
+    /// Runs it in a shell that does this first.
+    pub(crate) fn run_after(folder: &Folder, name: &str, config: PathBuf, first: &str) -> Self {
+        let mut command = Command::new("sh");
+        let script = format!("{first} && exec \"$0\" node \"$1\"");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_qis")]).arg(config);
+        Self::spawn(folder, name, command)
+    }
+
+    fn spawn(folder: &Folder, name: &str, mut command: Command) -> Self {
         let log = folder.path(&format!("{name}.log"));
-        let child = Command::new(env!("CARGO_BIN_EXE_qis"))
-            .arg("node")
-            .arg(config)
+        let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(fs::File::create(&log).unwrap())
@@ -143,11 +155,21 @@ impl Process {
 
     /// What it answers; it must not refuse.
     pub(crate) fn ask(&self, request: &Value) -> Value {
+        self.try_ask(request).unwrap_or_else(|error| panic!("{request}: {error}"))
+    }
+
+    /// What it answers, or why it refuses.
+    pub(crate) fn try_ask(&self, request: &Value) -> Result<Value, Value> {
         let socket = self.folder.join(format!("{}.sock", self.name));
-        let text = request.to_string();
-        let ended = qis(&["node", "--socket", socket.to_str().unwrap(), "--ask", &text]);
-        assert_eq!(ended.code, 0, "{text}: {}{}", ended.out, ended.err);
-        serde_json::from_str::<Value>(&ended.out).unwrap()["ok"].clone()
+        let ended = qis(&["node", "--socket", socket.to_str().unwrap(), "--ask", &request.to_string()]);
+        assert!(ended.code == 0 || !ended.out.is_empty(), "{request}: {}", ended.err);
+        let answer: Value = serde_json::from_str(&ended.out).unwrap();
+        if ended.code == 0 { Ok(answer["ok"].clone()) } else { Err(answer["error"].clone()) }
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.join(format!("{}.log", self.name))).unwrap()
     }
 
     pub(crate) fn status(&self) -> Value {
@@ -184,9 +206,13 @@ impl Process {
 
     /// Asks it to end by a signal, and waits for that.
     pub(crate) fn terminate(self) -> Option<i32> {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.signal("TERM");
         self.wait()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let (signal, id) = (format!("-{name}"), self.child.id().to_string());
+        assert!(Command::new("kill").args([signal, id]).status().unwrap().success());
     }
 
     pub(crate) fn wait(mut self) -> Option<i32> {

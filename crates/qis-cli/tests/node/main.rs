@@ -3,7 +3,10 @@
 #![cfg(all(feature = "node", unix))]
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
-mod node_process;
+mod faults;
+mod process;
+mod stranger;
+mod strangers;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,7 +15,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use node_process::{Folder, Process, qis, wait_until};
+use process::{Folder, Process, qis, wait_until};
 use serde_json::{Value, json};
 
 #[test]
@@ -232,7 +235,7 @@ fn requests_come_by_the_standard_input_too_and_its_end_is_the_nodes() {
     let folder = Folder::new("stdin");
     let config = folder.config_alone("a", "");
     let requests = "{\"id\":1,\"observe\":{\"domain\":\"cardiology/heart\",\"delta\":[1,2,3]}}\n{\"id\":2,\"status\":{}}\n";
-    let ended = node_process::qis_with_input(&["node", config.to_str().unwrap(), "--stdin"], requests);
+    let ended = process::qis_with_input(&["node", config.to_str().unwrap(), "--stdin"], requests);
     assert_eq!(ended.code, 0, "{}", ended.err);
     let answers: Vec<Value> = ended.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(answers.len(), 2);
@@ -243,7 +246,7 @@ fn requests_come_by_the_standard_input_too_and_its_end_is_the_nodes() {
 fn the_log_is_text_or_json_and_warnings_say_what_to_do() {
     let folder = Folder::new("log");
     let config = folder.config_alone("a", "[log]\nformat = \"json\"\n");
-    let ended = node_process::qis_with_input(&["node", config.to_str().unwrap(), "--stdin"], "");
+    let ended = process::qis_with_input(&["node", config.to_str().unwrap(), "--stdin"], "");
     for line in ended.err.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         assert!(line["level"].is_string() && line["message"].is_string(), "{line}");
@@ -267,7 +270,7 @@ fn a_credential_that_is_issued_admits_the_node() {
     let with = format!("{admission}credential = \"node.credential\"\n");
     let run = |more: &str| {
         let config = folder.config_alone("node", more);
-        node_process::qis_with_input(&["node", config.to_str().unwrap(), "--stdin"], "")
+        process::qis_with_input(&["node", config.to_str().unwrap(), "--stdin"], "")
     };
     assert_eq!(run(&with).code, 0);
     // A node that its own admission would not take is not built.
