@@ -99,6 +99,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         write("reassembler", name, &[&frames[..], &steps].concat())?;
     }
 
+    // In how large pieces, less one, it arrives; where its sender is; frames after their lengths.
+    let stream = |piece: u8, address: &[u8], frames: &[&[u8]]| {
+        let frames = frames.iter().map(|frame| [&(frame.len() as u16).to_be_bytes()[..], frame].concat());
+        [&[piece, address.len() as u8][..], address, &frames.collect::<Vec<_>>().concat()].concat()
+    };
+    let address = b"/ip4/192.0.2.1/tcp/4001";
+    let (small, packet, large): (&[u8], &[u8], &[u8]) = (&[1], &[2; 512], &[3; 2100]);
+    write("stream", "whole", &stream(255, address, &[small, packet, large]))?;
+    write("stream", "cut", &stream(0, address, &[small, packet, small]))?;
+    write("stream", "empty-frame", &stream(9, address, &[small, &[]]))?;
+    write("stream", "too-long", &[&stream(9, address, &[small])[..], &[0x40, 0x01, 7]].concat())?;
+    write("stream", "no-address", &stream(9, b"", &[small]))?;
+    write("stream", "no-text", &stream(9, &[0xff; 3], &[small]))?;
+
     // Steps of the router's target: the numbers are those of the match in `World::step`.
     let committed: &[u8] = &[13, 0, 0];
     let found: &[u8] = &[13, 1, 33, 1, 2, 3, 4, 5];
