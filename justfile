@@ -16,6 +16,11 @@ test:
 fuzz SECONDS="60" *TARGETS:
     fuzz/run {{ SECONDS }} {{ TARGETS }}
 
+# Kills `qis node` processes at random and judges what they leave behind; see tests/cluster/README.md.
+chaos *ARGS:
+    cargo build --release -p qis-cli -p cluster-tests --features qis-cli/node
+    "${CARGO_TARGET_DIR:-target}/release/chaos" {{ ARGS }}
+
 # All benches, with criterion's comparison to the last run.
 bench *ARGS:
     cargo bench --workspace {{ ARGS }}
