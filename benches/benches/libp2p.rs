@@ -1,11 +1,13 @@
 //! Frames and packets over loopback TCP: how many a second, between two nodes of one process and of two.
 //!
 //! `cargo bench -p benches --bench libp2p` prints a line for each; the second process is this program once more. Rates depend on what
-//! else the machine does; the processor time of each, of both sides together, much less.
+//! else the machine does, and on its disk where both nodes have a store in a file; the processor time of each, of both sides together, much less.
 #![expect(clippy::unwrap_used, reason = "a bench that meets an error has failed")]
 #![expect(clippy::print_stdout, reason = "a bench prints what it finds")]
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +18,7 @@ use qis::{
     SpaceId, Transport, async_trait,
 };
 use qis_libp2p::Libp2p;
+use qis_store::RedbStore;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -25,7 +28,7 @@ const IN_FLIGHT: usize = 256;
 const PACKETS: usize = 60_000;
 const FRAMES: usize = 1_000_000;
 const ALLOWED: Duration = Duration::from_secs(10);
-/// Says that this process is to be the receiver.
+/// Says that this process is to be the receiver, and where its store is, if it has one in a file.
 const ROLE: &str = "QIS_BENCH_RECEIVER";
 
 fn fingerprint() -> Fingerprint {
@@ -58,7 +61,7 @@ impl Directory for Other {
 }
 
 /// A node that sends to the other one.
-async fn node(seed: u8, libp2p: &Libp2p, peer: Option<(Identity, Address)>) -> Node {
+async fn node(seed: u8, libp2p: &Libp2p, peer: Option<(Identity, Address)>, store: Option<&Path>) -> Node {
     let peer = peer.map(|(identity, address)| Peer {
         author: identity.author(),
         address,
@@ -77,6 +80,9 @@ async fn node(seed: u8, libp2p: &Libp2p, peer: Option<(Identity, Address)>) -> N
         .transport(libp2p.transport())
         .directory(Other(peer))
         .config(config);
+    if let Some(path) = store {
+        builder = builder.store(RedbStore::open(path).unwrap());
+    }
     for index in 0..IN_FLIGHT {
         builder = builder.domain(Domain::delta(&tag(index), DIMS).unwrap());
     }
@@ -175,8 +181,9 @@ fn frames(runtime: &Runtime) {
 fn packets_in_one_process(runtime: &Runtime) {
     runtime.block_on(async {
         let (a, b) = (network(1).await, network(2).await);
-        let receiver = node(2, &b, None).await;
-        let sender = node(1, &a, Some((Identity::from_seed([2; 32]), b.local_address()))).await;
+        let receiver = node(2, &b, None, None).await;
+        let peer = (Identity::from_seed([2; 32]), b.local_address());
+        let sender = node(1, &a, Some(peer), None).await;
         emit(&sender, "one process", None).await;
         sender.shutdown().await;
         receiver.shutdown().await;
@@ -194,25 +201,33 @@ impl Drop for Receiver {
     }
 }
 
-fn packets_between_processes(runtime: &Runtime) {
+/// Between nodes that keep everything in memory, or, with a directory, each in a file there: then each packet is acknowledged once it is on the disk.
+fn packets_between_processes(runtime: &Runtime, stores: Option<&Path>) {
     let program = std::env::current_exe().unwrap();
-    let child = Command::new(program).env(ROLE, "1").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let [mine, others] = ["sender.redb", "receiver.redb"].map(|name| stores.map(|stores| stores.join(name)));
+    let child = Command::new(program)
+        .env(ROLE, others.unwrap_or_default())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
     let mut receiver = Receiver(child.unwrap());
     let mut address = String::new();
     BufReader::new(receiver.0.stdout.take().unwrap()).read_line(&mut address).unwrap();
     runtime.block_on(async {
         let a = network(1).await;
         let peer = (Identity::from_seed([2; 32]), address.trim().parse().unwrap());
-        let sender = node(1, &a, Some(peer)).await;
-        emit(&sender, "two processes", Some(receiver.0.id())).await;
+        let sender = node(1, &a, Some(peer), mine.as_deref()).await;
+        let what = if mine.is_some() { "two processes, stores in files" } else { "two processes" };
+        emit(&sender, what, Some(receiver.0.id())).await;
         sender.shutdown().await;
     });
 }
 
-fn receive(runtime: &Runtime) {
+fn receive(runtime: &Runtime, store: &OsStr) {
+    let store = (!store.is_empty()).then(|| Path::new(store));
     runtime.block_on(async {
         let b = network(2).await;
-        let _node = node(2, &b, None).await;
+        let _node = node(2, &b, None, store).await;
         println!("{}", b.local_address());
         // Until the other process ends.
         tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()))
@@ -224,10 +239,13 @@ fn receive(runtime: &Runtime) {
 
 fn main() {
     let runtime = Runtime::new().unwrap();
-    if std::env::var_os(ROLE).is_some() {
-        return receive(&runtime);
+    if let Some(store) = std::env::var_os(ROLE) {
+        return receive(&runtime, &store);
     }
     frames(&runtime);
     packets_in_one_process(&runtime);
-    packets_between_processes(&runtime);
+    packets_between_processes(&runtime, None);
+    // In the build directory, so that the figures are of the disk that has it.
+    let stores = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    packets_between_processes(&runtime, Some(stores.path()));
 }
