@@ -8,7 +8,7 @@
 //! cargo build --release -p qis-cli -p cluster-tests --features qis-cli/node
 //! target/release/chaos
 //! target/release/chaos --nodes 8 --seconds 60 --kill 2 --json
-//! target/release/chaos --nodes 8 --seconds 20 --kill 2 --tamper amnesia     # the judge must notice
+//! target/release/chaos --nodes 8 --seconds 20 --kill 2 --tamper store       # the judge must notice
 //! ```
 //!
 //! Ends with 0 when all promises were kept, with 1 when one was broken, with 2 when the run could not be made.
@@ -80,7 +80,7 @@ struct Args {
 enum Tamper {
     /// A store is deleted in the end.
     Store,
-    /// A store is deleted while its node is down, so that the node forgets what it applied.
+    /// Stores are deleted while their nodes are down, so that these forget what they applied. It shows where they tell of applying it again.
     Amnesia,
     /// A store is put back to what it was at the first kill, in the end.
     Backup,
