@@ -231,9 +231,17 @@ impl Tables {
             scored.truncate(enough);
         }
         scored.sort_unstable_by(closer);
-        scored.dedup_by_key(|(_, contact)| contact.author());
-        scored.truncate(limit);
-        scored
+        // A random one that leads elsewhere too is kept there in another form, a little nearer or farther.
+        let mut best: Vec<(f32, &Contact)> = Vec::with_capacity(limit.min(scored.len()));
+        for (score, contact) in scored {
+            if best.len() >= limit {
+                break;
+            }
+            if !best.iter().any(|(_, known)| known.author() == contact.author()) {
+                best.push((score, contact));
+            }
+        }
+        best
     }
 
     /// Which of the candidates to ask to be diverse contacts, on top of those that are near, and the nearest first.
@@ -356,6 +364,9 @@ fn entry_bytes(entry: &Scored, with_proof: bool) -> usize {
 }
 
 #[cfg(test)]
+mod model;
+
+#[cfg(test)]
 mod tests {
     use super::super::descriptor::{Open, Statement, Verifier};
     use super::*;
@@ -364,7 +375,7 @@ mod tests {
     use qis_packet::{Identity, NetworkId, Order};
     use std::sync::Arc;
 
-    fn verifier() -> Verifier {
+    pub(super) fn verifier() -> Verifier {
         Verifier { network: NetworkId::new("test"), admission: Arc::new(Open) }
     }
 
@@ -385,7 +396,7 @@ mod tests {
         Scored::new(contact.cosine(me.direction().unwrap()), contact)
     }
 
-    fn config() -> OverlayConfig {
+    pub(super) fn config() -> OverlayConfig {
         OverlayConfig { near: 4, diverse: 8, random: 2, state_bytes: 16 * 1024, ..OverlayConfig::default() }
     }
 
