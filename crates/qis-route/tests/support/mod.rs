@@ -129,6 +129,8 @@ impl<F: FnMut(usize, &[u8]) -> Fate> Weather for F {}
 
 pub(crate) struct World {
     pub(crate) hosts: Vec<Host>,
+    /// Of all routers that are made here.
+    config: RouterConfig,
     pub(crate) now: Moment,
     pub(crate) fate: Box<dyn Weather>,
     /// Every frame that was sent: from, to, bytes.
@@ -159,6 +161,7 @@ impl World {
         let now = Moment { elapsed: Duration::ZERO, wall: Timestamp::from_unix_seconds(START) };
         let mut world = Self {
             hosts: Vec::new(),
+            config: config.clone(),
             now,
             fate: Box::new(|_, _| Fate::Arrives),
             wire: Vec::new(),
@@ -189,7 +192,8 @@ impl World {
 
     /// Ends a host's process and starts it again on what its store holds.
     pub(crate) fn restart(&mut self, index: usize, seed: u8) {
-        let mut router = Router::new(config(), author(seed), Vectors, [seed; 32], self.now).unwrap();
+        let mut router =
+            Router::new(self.config.clone(), author(seed), Vectors, [seed; 32], self.now).unwrap();
         for ((table, key), value) in &self.hosts[index].rows {
             router.restore(self.now, *table, &Row { key: key.clone(), value: value.clone() }).unwrap();
         }
