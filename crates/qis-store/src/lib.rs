@@ -9,6 +9,8 @@ mod engine;
 mod error;
 mod faults;
 mod file;
+#[cfg(feature = "image")]
+mod image;
 mod options;
 mod schema;
 mod store;
@@ -19,5 +21,7 @@ mod worker;
 pub use backup::BackupError;
 pub use engine::Check;
 pub use error::OpenError;
+#[cfg(feature = "image")]
+pub use image::Image;
 pub use options::StoreOptions;
 pub use store::RedbStore;
