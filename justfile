@@ -36,7 +36,7 @@ no-std:
 # Formats everything; the one recipe that writes.
 fmt:
     cargo fmt --all
-    cargo fmt --manifest-path fuzz/Cargo.toml
+    cargo fmt --manifest-path fuzz/libfuzzer/Cargo.toml
     cargo fmt --manifest-path ci/no-std/Cargo.toml
 
 # The tools below compile from source for minutes each, so they are no part of `verify`. Install one with

@@ -1,9 +1,49 @@
-//! What several fuzz targets need.
+//! What the fuzz targets check: a module each, whose `run` takes any bytes and panics when a promise is broken.
+//!
+//! `libfuzzer` makes programs of them, which look for such bytes; the tests of this package run the corpora.
+
+#![expect(clippy::missing_panics_doc, reason = "to panic is how a target says that a promise is broken")]
+#![expect(clippy::unwrap_used, reason = "a target whose own parts are wrong has failed")]
+
+pub mod codec;
+pub mod encode;
+pub mod evidence;
+pub mod frame;
+pub mod opening;
+pub mod overlay;
+pub mod packet;
+pub mod reassembler;
+pub mod rotation;
+pub mod router;
+pub mod store;
+pub mod stream;
+pub mod synthesis;
 
 use std::sync::LazyLock;
 
 use qis_fingerprint::{Fingerprint, SpaceId};
 use qis_packet::{DomainTag, Epoch, Identity, NetworkId, SiteSecret, Timestamp};
+
+/// A name, and what runs one input.
+#[derive(Clone, Copy, Debug)]
+pub struct Target(pub &'static str, pub fn(&[u8]));
+
+/// All targets, by name.
+pub const TARGETS: [Target; 13] = [
+    Target("codec", codec::run),
+    Target("encode", encode::run),
+    Target("evidence", evidence::run),
+    Target("frame", frame::run),
+    Target("opening", opening::run),
+    Target("overlay", overlay::run),
+    Target("packet", packet::run),
+    Target("reassembler", reassembler::run),
+    Target("rotation", rotation::run),
+    Target("router", router::run),
+    Target("store", store::run),
+    Target("stream", stream::run),
+    Target("synthesis", synthesis::run),
+];
 
 /// When the inputs play: 2027-01-15.
 pub const START: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
@@ -13,19 +53,22 @@ pub static IDENTITIES: LazyLock<[Identity; 5]> =
     LazyLock::new(|| std::array::from_fn(|index| Identity::from_seed([index as u8 + 1; 32])));
 
 /// The secret behind every commitment.
-pub static SECRET: LazyLock<SiteSecret> = LazyLock::new(|| secret());
+pub static SECRET: LazyLock<SiteSecret> = LazyLock::new(secret);
 
 /// A fresh copy of [`SECRET`], from a year before [`START`].
+#[must_use]
 pub fn secret() -> SiteSecret {
     SiteSecret::new(Epoch::of(START.saturating_sub(366 * 24 * 3600)), [9; 32])
 }
 
 /// The network of all targets.
+#[must_use]
 pub fn network() -> NetworkId {
     NetworkId::new("fuzz")
 }
 
 /// Domains: vectors, evidence, and one that no router knows.
+#[must_use]
 pub fn domain(index: u8) -> DomainTag {
     match index % 3 {
         0 => "fuzz/vectors".parse().expect("a tag"),
@@ -35,6 +78,7 @@ pub fn domain(index: u8) -> DomainTag {
 }
 
 /// A fingerprint of two coordinates, one of them not zero.
+#[must_use]
 pub fn fingerprint(x: i8) -> Fingerprint {
     Fingerprint::from_codes(SpaceId::new("fuzz", 2), vec![x.max(-127), 100]).expect("a fingerprint")
 }
@@ -45,6 +89,7 @@ pub struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
     /// Whether nothing is left.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

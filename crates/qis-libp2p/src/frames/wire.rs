@@ -158,26 +158,6 @@ mod tests {
     }
 
     #[test]
-    fn what_fuzzing_begins_with_is_the_same_however_it_is_cut() {
-        let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/stream");
-        // They are in the repository only.
-        let Ok(seeds) = std::fs::read_dir(seeds) else { return };
-        let mut ends = std::collections::BTreeMap::new();
-        for seed in seeds {
-            let seed = seed.unwrap();
-            let bytes = std::fs::read(seed.path()).unwrap();
-            let whole = decode(&bytes[1..], usize::MAX);
-            for piece in [1, 2, usize::from(bytes[0]) + 1] {
-                assert_eq!(decode(&bytes[1..], piece), whole, "{}: {piece}", seed.path().display());
-            }
-            ends.insert(seed.file_name().into_string().unwrap(), whole.map(|(_, frames)| frames.len()));
-        }
-        assert_eq!((&ends["whole"], &ends["cut"]), (&Ok(3), &Ok(3)));
-        assert_eq!(ends["too-long"], Err(Malformed::Length { len: 16_385 }));
-        assert_eq!(ends["no-text"], Err(Malformed::Address));
-    }
-
-    #[test]
     fn an_address_is_a_text_that_is_not_empty() {
         assert_eq!(decode(b"\0", 1), Err(Malformed::Address));
         assert_eq!(decode(b"\x02\xff\xff", 1), Err(Malformed::Address));

@@ -1,12 +1,10 @@
 //! Parts from some senders, well-made and not, in any order and at any time.
 //!
 //! The bounds hold, what is given has the hash its parts name, and a frame of which enough parts came, alone, comes back.
-#![no_main]
 
 use std::time::Duration;
 
-use libfuzzer_sys::fuzz_target;
-use qis_fuzz::Reader;
+use crate::Reader;
 use qis_packet::{
     FRAGMENT_OVERHEAD, Fragment, FragmentPlan, Frame, FrameKind, MIN_LINK_FRAME, Parity, Reassembler,
     ReassemblyConfig, fragment,
@@ -15,7 +13,8 @@ use qis_packet::{
 const STEPS: usize = 256;
 const FRAMES: usize = 4;
 
-fuzz_target!(|data: &[u8]| {
+/// Runs one input; panics when what the module promises does not hold.
+pub fn run(data: &[u8]) {
     let mut input = Reader(data);
     let config = ReassemblyConfig {
         frame_bytes: 16 * usize::from(input.byte()),
@@ -58,7 +57,7 @@ fuzz_target!(|data: &[u8]| {
             check(&frame, &Fragment::parse(&body).expect("it was taken"));
         }
     }
-});
+}
 
 /// A frame of the input's, cut for a link of the input's, and put together again from as many parts as are needed.
 fn cut(input: &mut Reader<'_>) -> Option<Vec<Vec<u8>>> {

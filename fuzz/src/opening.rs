@@ -1,10 +1,8 @@
 //! An opening has one form, and fits or does not fit a packet without a panic.
-#![no_main]
 
 use std::sync::LazyLock;
 
-use libfuzzer_sys::fuzz_target;
-use qis_fuzz::{IDENTITIES, SECRET, START, domain, fingerprint, network};
+use crate::{IDENTITIES, SECRET, START, domain, fingerprint, network};
 use qis_packet::{Draft, Opening, Order, OutcomePacket, Seal, Trailer};
 
 static PACKET: LazyLock<OutcomePacket> = LazyLock::new(|| {
@@ -21,10 +19,11 @@ static PACKET: LazyLock<OutcomePacket> = LazyLock::new(|| {
     Draft::delta(domain(0), fingerprint(1), &[1.0, 2.0]).seal(&seal).expect("a packet")
 });
 
-fuzz_target!(|data: &[u8]| {
+/// Runs one input; panics when what the module promises does not hold.
+pub fn run(data: &[u8]) {
     let Ok(opening) = Opening::from_bytes(data) else { return };
     assert_eq!(opening.to_bytes(), data);
     if opening.verify(&PACKET, network()).is_ok() {
         assert_eq!((opening.node(), opening.source()), ("node", "source"));
     }
-});
+}

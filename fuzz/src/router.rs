@@ -1,13 +1,11 @@
 //! A router among strangers: arbitrary and well-made frames, any order of results, clocks that jump, restarts.
 //!
-//! It never panics, its frames fit, and what it commits is taken back after a restart.
-#![no_main]
+//! It never panics, its frames fit, its queues have their bounds, what it commits is taken back after a restart, and no number of its own is sent with two packets.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use libfuzzer_sys::fuzz_target;
-use qis_fuzz::{IDENTITIES, Reader, SECRET, START, domain, fingerprint, network, secret};
+use crate::{IDENTITIES, Reader, SECRET, START, domain, fingerprint, network, secret};
 use qis_packet::{
     DomainTag, Draft, Frame, FrameKind, Identity, Lifetime, Order, OutcomePacket, Payload, Reassembler,
     ReassemblyConfig, RotationStatement, Seal, Timestamp, Trailer,
@@ -50,11 +48,13 @@ struct World {
     /// Nonces of packets and queries that the router sent, and to whom.
     asked: VecDeque<(FrameKind, [u8; 8], Address)>,
     frames: VecDeque<Vec<u8>>,
-    /// What the router's transport carries.
-    max_frame: usize,
+    /// Packets of the router's own that it sent, by their order.
+    sent: BTreeMap<Order, Vec<u8>>,
+    bounds: RouterConfig,
 }
 
-fuzz_target!(|data: &[u8]| {
+/// Runs one input; panics when what the module promises does not hold.
+pub fn run(data: &[u8]) {
     let mut input = Reader(data);
     let config = input.byte();
     let mut world = World::new(config);
@@ -65,7 +65,17 @@ fuzz_target!(|data: &[u8]| {
         world.step(&mut input, config);
         world.drain();
     }
-});
+}
+
+fn bounds(config: u8) -> RouterConfig {
+    let preset = match config % 3 {
+        0 => RouterConfig::default(),
+        1 => RouterConfig::small(),
+        _ => RouterConfig::radio(),
+    };
+    let selection = if config.is_multiple_of(2) { Some(Selection::hostile()) } else { preset.selection };
+    RouterConfig { max_frame: max_frame(config), selection, ..preset }
+}
 
 fn router(config: u8, now: Moment) -> Router<Decoder> {
     let author = Author {
@@ -74,14 +84,7 @@ fn router(config: u8, now: Moment) -> Router<Decoder> {
         node: "node".into(),
         network: network(),
     };
-    let preset = match config % 3 {
-        0 => RouterConfig::default(),
-        1 => RouterConfig::small(),
-        _ => RouterConfig::radio(),
-    };
-    let selection = if config.is_multiple_of(2) { Some(Selection::hostile()) } else { preset.selection };
-    let config = RouterConfig { max_frame: max_frame(config), selection, ..preset };
-    Router::new(config, author, Decoder, [3; 32], now).expect("a preset is valid")
+    Router::new(bounds(config), author, Decoder, [3; 32], now).expect("a preset is valid")
 }
 
 fn address(byte: u8) -> Address {
@@ -164,7 +167,8 @@ impl World {
             waiting: VecDeque::new(),
             asked: VecDeque::new(),
             frames: VecDeque::new(),
-            max_frame: max_frame(config),
+            sent: BTreeMap::new(),
+            bounds: bounds(config),
         }
     }
 
@@ -307,7 +311,15 @@ impl World {
                 }
             },
             13 | 14 => self.report(input),
-            _ => self.restart(config),
+            _ => {
+                // The commit under way may have got there.
+                if input.byte() & 1 == 1
+                    && let Some(batch) = self.committing.take()
+                {
+                    self.apply(batch);
+                }
+                self.restart(config);
+            }
         }
     }
 
@@ -346,13 +358,20 @@ impl World {
             match output {
                 Output::Send { ref frames, ref to, .. } => {
                     for frame in frames {
-                        assert!(frame.len() <= self.max_frame);
+                        assert!(frame.len() <= self.bounds.max_frame);
                         self.remember(frame);
                     }
                     let frame = whole(frames);
                     let parsed = Frame::parse(&frame).expect("the router sends frames");
                     if matches!(parsed.kind, FrameKind::Packet | FrameKind::Query) {
                         let nonce = *parsed.body.first_chunk().expect("a nonce");
+                        if parsed.kind == FrameKind::Packet {
+                            // After the nonce, and the key beside it if there is one.
+                            let packet = &parsed.body[if parsed.body[8] == 0 { 9 } else { 41 }..];
+                            let order = OutcomePacket::decode(packet).expect("an own packet").order();
+                            let first = self.sent.entry(order).or_insert_with(|| packet.to_vec());
+                            assert_eq!(first, packet, "a number is used twice");
+                        }
                         self.asked.push_back((parsed.kind, nonce, to.clone()));
                         if self.asked.len() > 64 {
                             self.asked.pop_front();
@@ -375,6 +394,9 @@ impl World {
             }
         }
         let _ = self.router.next_timeout();
+        let queues = self.router.queues();
+        assert!(queues.emissions <= self.bounds.emissions.get() && queues.pulls <= self.bounds.pulls.get());
+        assert!(queues.parked <= self.bounds.parked.get() && queues.outputs == 0, "{queues:?}");
     }
 
     /// Reports how something ended that the router asked for.

@@ -1,4 +1,4 @@
-//! Writes the seed inputs: `cargo run --manifest-path fuzz/Cargo.toml --example seeds`, in the repository's root.
+//! Writes the seed inputs: `cargo run -p qis-fuzz --example seeds`, in the repository's root.
 
 use std::error::Error;
 use std::fs;
@@ -24,7 +24,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     write("codec", "trellis", &[&[trellis.mode().code(), 8, 0][..], trellis.bytes()].concat())?;
 
     // A frame each: how it is completed, its length, its tag, and room for a nonce.
-    let overlay = |how: u8, tag: u8| [how, if how & 4 != 0 { 10 } else { 9 }, tag, 0, 0, 0, 0, 0, 0, 0, 0];
+    let overlay = |how: u8, tag: u8| {
+        let head = [how, if how & 4 != 0 { 14 } else { 13 }, tag];
+        // The space and the nonce.
+        [&head[..], &[0; 12]].concat()
+    };
     write("overlay", "ping", &overlay(0, 9))?;
     write("overlay", "found", &overlay(1 | 2, 1))?;
     write("overlay", "link", &[&overlay(2 | 4, 3)[..], &[0]].concat())?;
@@ -134,6 +138,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("pulls", 2, &[&[12, 5, 0, 3], found, &[4, 0, 0, 1], &packet(1, 0, now), &[1]]),
         ("asked", 0, &[&taken(1, 0, now), committed, query, &[9, 9, 7, 1, 0, 9, 0, 4]]),
     ];
+    // How the file is damaged: of which base, then kind, place and what for each place.
+    let bases = |base: u8, how: u8| base << 2 | how;
+    write("store", "foreign", b"\0not a store")?;
+    write("store", "whole", &[bases(8, 2)])?;
+    write("store", "killed", &[bases(9, 2)])?;
+    write("store", "head", &[bases(4, 1), b'r', b'e', b'd', b'b'])?;
+    write("store", "slot", &[bases(9, 2), 0, 9, 0, 0, 0, 1, 0])?;
+    write("store", "page", &[bases(7, 2), 2, 0, 0x25, 0, 0, 0x40, 0])?;
+    write("store", "zeros", &[bases(6, 2), 4, 0, 0x10, 0, 0, 0, 0x10])?;
+    write("store", "moved", &[bases(5, 2), 5, 0, 0x20, 0, 0, 3, 0])?;
+    write("store", "cut", &[bases(8, 2), 6, 0, 0x60, 0, 0, 0, 0])?;
+    write("store", "longer", &[bases(3, 2), 7, 0, 0, 0, 0, 0, 0x10])?;
+
     for (name, config, steps) in steps {
         write("router", name, &[&[config][..], &steps.concat()].concat())?;
     }

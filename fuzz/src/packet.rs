@@ -1,10 +1,8 @@
 //! A packet that decodes has one form, within the limit; what it says can be read. The layout of any bytes agrees with the decoder. A fingerprint has
 //! one form by itself too.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use crate::{IDENTITIES, START, network};
 use qis_fingerprint::{Fingerprint, SpaceId};
-use qis_fuzz::{IDENTITIES, START, network};
 use qis_packet::{Draft, Layout, MAX_FINGERPRINT_BYTES, MAX_PACKET_BYTES, OutcomePacket, Payload};
 
 /// The bytes as a fingerprint: how they are compacted is not for the fuzzer to find behind all other fields.
@@ -18,7 +16,8 @@ fn fingerprint(data: &[u8]) {
     assert!(compact.byte_len() <= MAX_FINGERPRINT_BYTES);
 }
 
-fuzz_target!(|data: &[u8]| {
+/// Runs one input; panics when what the module promises does not hold.
+pub fn run(data: &[u8]) {
     fingerprint(data);
     let decoded = OutcomePacket::decode(data);
     let layout = Layout::of(data);
@@ -59,4 +58,4 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(verified.key().author(), packet.author());
         assert_eq!(verified.into_packet(), packet);
     }
-});
+}

@@ -1,12 +1,10 @@
 //! A stream of frames gives the same ones however it is cut, and they are what its bytes say; or it is refused.
-#![no_main]
 
 // The module itself, since its crate brings all of libp2p.
 #[path = "../../crates/qis-libp2p/src/frames/wire.rs"]
 mod wire;
 
-use libfuzzer_sys::fuzz_target;
-use qis_fuzz::Reader;
+use crate::Reader;
 use wire::{Decoder, Malformed, frame_len, hello, write_frame};
 
 /// What a stream said until its end, or until it was refused.
@@ -44,7 +42,8 @@ fn take(decoder: &mut Decoder, said: &mut Said) -> Result<(), Malformed> {
     Ok(())
 }
 
-fuzz_target!(|data: &[u8]| {
+/// Runs one input; panics when what the module promises does not hold.
+pub fn run(data: &[u8]) {
     let mut input = Reader(data);
     let piece = usize::from(input.byte()) + 1;
     let said = decode(input.0, piece);
@@ -61,4 +60,4 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(again.len() - before, frame_len(frame));
     }
     assert!(input.0.starts_with(&again));
-});
+}

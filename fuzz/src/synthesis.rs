@@ -1,12 +1,10 @@
 //! Whatever evidence and claims peers send, a synthesis ends, is finite and accounts for every sample.
-#![no_main]
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use libfuzzer_sys::fuzz_target;
+use crate::Reader;
 use qis_codec::{Mode, decode};
-use qis_fuzz::Reader;
 use qis_packet::{AuthorId, Confidence, Organisation, Support, Timestamp};
 use qis_synth::bayes::EmpiricalBayes;
 use qis_synth::evidence::{Evidence, EvidenceSummary, Family, Scaling, Schema};
@@ -25,7 +23,8 @@ static GAUSSIAN: LazyLock<Evidence> = LazyLock::new(|| {
     Evidence::gaussian(&schema, &X, &[1.5, 0.25, 2.0, 0.5, 1.0, 0.0]).expect("evidence")
 });
 
-fuzz_target!(|data: &[u8]| {
+/// Runs one input; panics when what the module promises does not hold.
+pub fn run(data: &[u8]) {
     let mut input = Reader(data);
     let kind = input.byte();
     let own = if kind & 1 == 0 { &*LOGISTIC } else { &*GAUSSIAN };
@@ -82,4 +81,4 @@ fuzz_target!(|data: &[u8]| {
             let _ = synthesis.to_string();
         }
     }
-});
+}
