@@ -21,6 +21,10 @@ chaos *ARGS:
     cargo build --release -p qis-cli -p cluster-tests --features qis-cli/node
     "${CARGO_TARGET_DIR:-target}/release/chaos" {{ ARGS }}
 
+# What a node keeps a second, and what a flood does to that; `just load --rate 10000 --seconds 600 --out out`.
+load *ARGS:
+    cargo run --release -p qis-cli -- load {{ ARGS }}
+
 # All benches, with criterion's comparison to the last run.
 bench *ARGS:
     cargo bench --workspace {{ ARGS }}

@@ -46,6 +46,8 @@ pub(crate) enum Error {
     },
     #[error("the rule cannot be made: {source}")]
     Rule { source: qis_synth::rules::ShareError },
+    #[error(transparent)]
+    Load(#[from] crate::load::LoadError),
     #[error("cannot draw into {path}: {message}")]
     Picture { path: String, message: String },
     #[error("nothing can be measured: every vector is zero")]

@@ -8,6 +8,7 @@ mod error;
 mod hex;
 mod html;
 mod inspect;
+mod load;
 mod mean;
 mod mlp;
 #[cfg(all(feature = "node", unix))]
@@ -16,6 +17,7 @@ mod node;
 #[path = "no_node.rs"]
 mod node;
 mod parallel;
+mod picture;
 mod plan;
 mod progress;
 mod rng;
@@ -35,7 +37,7 @@ use serde::Serialize;
 
 use error::Error;
 
-/// Measures the codec, the similarity routing and the rules of synthesis of QIS, says whether a consortium is worth joining, and shows what is in an outcome packet.
+/// Measures the codec, the similarity routing and the rules of synthesis of QIS, says whether a consortium is worth joining, shows what is in an outcome packet, and puts load on a node.
 ///
 /// Exit codes: 0 if all went well, 1 if the input is bad or the output cannot be written, 2 if the arguments are.
 #[derive(Debug, Parser)]
@@ -52,6 +54,7 @@ Examples:
   qis node node.toml --check
   qis plan wards.csv --site hospital --target readmitted
   qis route --nodes 1000
+  qis load --seconds 10
   qis attack --rule robust --attack ipm
   qis help codec";
 
@@ -60,6 +63,7 @@ enum Command {
     Attack(attack::Args),
     Codec(codec::Args),
     Inspect(inspect::Args),
+    Load(load::Args),
     Node(node::Args),
     Plan(plan::Args),
     Route(route::Args),
@@ -119,6 +123,7 @@ fn run(cli: &Cli) -> Result<(), Error> {
         Command::Attack(args) => attack::run(args)?,
         Command::Codec(args) => codec::run(args)?,
         Command::Inspect(args) => inspect::run(args)?,
+        Command::Load(args) => load::run(args)?,
         Command::Node(args) => node::run(args)?,
         Command::Plan(args) => plan::run(args)?,
         Command::Route(args) => route::run(args)?,

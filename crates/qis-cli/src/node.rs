@@ -28,7 +28,6 @@ use crate::{Answer, hex};
 use admit::Admit;
 use config::Config;
 pub(crate) use error::NodeError;
-use error::chain;
 
 /// Run a node: with its store, its links and its metrics, as a configuration file says
 ///

@@ -1,11 +1,11 @@
 //! Why a node did not start, or did not go on.
 
-use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
 use super::config::ConfigError;
 use super::keys::KeyError;
+use crate::words::chain;
 
 /// Why `qis node` ended with an error.
 #[derive(Debug, thiserror::Error)]
@@ -50,19 +50,4 @@ impl NodeError {
             _ => 1,
         }
     }
-}
-
-/// An error and its sources in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        // Some errors print their source themselves.
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = error.source();
-    }
-    text
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::values::Within;
-use crate::node::chain;
+use crate::words::chain;
 
 /// More domains than this are a mistake.
 const MOST_DOMAINS: usize = 256;

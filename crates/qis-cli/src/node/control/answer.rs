@@ -5,7 +5,7 @@ use qis::{CatchUpError, CaughtUp, Delivery, EmitError, NodeEvent, Receipt, Synth
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::node::chain;
+use crate::words::chain;
 
 /// Why a request was not fulfilled.
 #[derive(Clone, Debug, Serialize)]

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::answer::{Failure, Kind, of_catch_up, of_receipt, of_synthesis};
 use super::request::{Backup, Command, Data, Emit, Retract, Synthesize};
-use crate::node::chain;
 use crate::node::program::Program;
 use crate::node::status::Status;
+use crate::words::chain;
 
 /// So long is waited for a synthesis, an emission or a look-up to end, which they do by themselves much earlier.
 const LONGEST: Duration = Duration::from_secs(600);
