@@ -21,6 +21,10 @@ chaos *ARGS:
     cargo build --release -p qis-cli -p cluster-tests --features qis-cli/node
     "${CARGO_TARGET_DIR:-target}/release/chaos" {{ ARGS }}
 
+# The threads of a node in many orders of their steps.
+threads:
+    RUSTFLAGS="--cfg shuttle" CARGO_TARGET_DIR=target/shuttle cargo test -p qis --test threads
+
 # What a node keeps a second, and what a flood does to that; `just load --rate 10000 --seconds 600 --out out`.
 load *ARGS:
     cargo run --release -p qis-cli -- load {{ ARGS }}

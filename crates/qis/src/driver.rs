@@ -15,6 +15,7 @@ use qis_route::{Address, Candidates, Descriptor, HostError, HostErrorKind};
 use crate::events::{Listeners, public};
 use crate::node::{Core, EmissionWaiter, Inner};
 use crate::overlay::{OverlaySend, Search};
+use crate::sync::registers_late;
 use crate::{EmitError, EraseError, Queued};
 
 /// Tasks under way at which no further send is begun; it waits in the router.
@@ -50,7 +51,10 @@ impl Driver {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        self.inner.wake.register(context.waker());
+        // Before looking for work: what comes while it looks wakes it again.
+        if !registers_late() {
+            self.inner.wake.register(context.waker());
+        }
         loop {
             // The overlays first: what they tell the router may be something to send.
             let mut idle = self.take_overlay_sends() & self.take_outputs();
@@ -69,6 +73,9 @@ impl Driver {
             }
             idle &= !self.poll_timer(context);
             if idle {
+                if registers_late() {
+                    self.inner.wake.register(context.waker());
+                }
                 let stopping = self.inner.lock().stopping;
                 // What is on its way to the store is seen through; nothing else is waited for.
                 return if stopping && self.commits == 0 { Poll::Ready(()) } else { Poll::Pending };

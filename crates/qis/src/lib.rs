@@ -14,6 +14,7 @@ mod organisations;
 mod outcome;
 mod overlay;
 mod published;
+mod sync;
 mod synthesize;
 
 pub use builder::NodeBuilder;
@@ -27,6 +28,9 @@ pub use events::{Events, NodeEvent};
 pub use node::Node;
 pub use outcome::Outcome;
 pub use overlay::{OverlayReport, SpaceReport};
+#[cfg(shuttle)]
+#[doc(hidden)]
+pub use sync::plant_late_waker;
 pub use synthesize::Synthesize;
 
 /// For implementing the traits of a host: [`Transport`], [`Directory`], [`Store`], [`Embedder`], [`Clock`].

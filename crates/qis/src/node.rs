@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use futures_channel::oneshot;
-use futures_util::task::AtomicWaker;
 use qis_fingerprint::{EmbedError, EmbedErrorKind, Embedder, Fingerprint};
 use qis_packet::{AuthorId, DomainTag, Epoch, Opening, OutcomePacket, Timestamp};
 use qis_route::proto::{EmissionId, PullId, Pulled, Queues, Receipt, Refusal, Router, Stats, Verdict};
@@ -22,6 +20,7 @@ use crate::events::{Events, Listeners};
 use crate::organisations::Organisations;
 use crate::overlay::{OverlayPart, OverlayReport};
 use crate::published::Published;
+use crate::sync::{AtomicBool, AtomicWaker, Mutex, MutexGuard, Ordering};
 use crate::synthesize::Synthesize;
 use crate::{AuditError, EmitError, EraseError, NodeBuilder, Outcome};
 
