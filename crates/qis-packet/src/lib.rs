@@ -21,6 +21,8 @@ mod organisation;
 mod packet;
 mod parity;
 mod payload;
+#[cfg(qis_planted)]
+pub mod planted;
 mod provenance;
 mod quantity;
 mod reassembler;
@@ -49,6 +51,30 @@ pub use quantity::{Confidence, Support};
 pub use reassembler::{Reassembler, ReassemblyConfig, ReassemblyStats};
 pub use rotation::{RotationError, RotationStatement};
 pub use time::{Freshness, Lifetime, SKEW_SECONDS, Timestamp};
+
+/// Whether one of the bugs that are there on purpose is planted: never, but in a build with `--cfg qis_planted`.
+///
+/// For the simulator, which shows by them that it would find them.
+#[doc(hidden)]
+#[cfg(qis_planted)]
+#[macro_export]
+macro_rules! planted {
+    ($bug:ident) => {
+        $crate::planted::Bug::$bug.is_planted()
+    };
+}
+
+/// Whether one of the bugs that are there on purpose is planted: never, but in a build with `--cfg qis_planted`.
+///
+/// For the simulator, which shows by them that it would find them.
+#[doc(hidden)]
+#[cfg(not(qis_planted))]
+#[macro_export]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
 
 /// The most bytes a packet takes, with its signature and all else.
 pub const MAX_PACKET_BYTES: usize = 512;

@@ -14,6 +14,7 @@ use crate::wire::{Body, CONTEXT};
 use crate::{
     AuthorId, Commitment, Confidence, DecodeError, DomainTag, Extensions, Freshness, Lifetime, Lineage,
     MAX_PACKET_BYTES, NetworkId, Order, Payload, PublicKey, Support, Timestamp, Trailer, VerifyError,
+    planted,
 };
 
 /// The id of a packet: SHA-256 of its bytes without the trailer.
@@ -125,7 +126,8 @@ impl OutcomePacket {
         if key.author() != author || known.is_some_and(|known| *known != key) {
             return Err(VerifyError::WrongKey { author, key });
         }
-        if !key.verifies(&signed_message(CONTEXT, network, self.body_bytes()), signature) {
+        let signed = signed_message(CONTEXT, network, self.body_bytes());
+        if !key.verifies(&signed, signature) && !planted!(SignatureUnchecked) {
             return Err(VerifyError::Signature);
         }
         Ok(VerifiedPacket { packet: self, key })

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use qis_fingerprint::Fingerprint;
+use qis_packet::planted;
 use qis_synth::{Content, Own, OwnOutcome, Sample, Samples, Synthesis};
 
 use crate::SynthesizeError;
@@ -63,7 +64,7 @@ impl Synthesize {
             for (author, standing) in core.router.standing(domain.tag, now) {
                 let packet = standing.packet();
                 let Some(content) = standing.content() else { continue };
-                if packet.lineage().is_some() {
+                if packet.lineage().is_some() && !planted!(EchoCounted) {
                     // Derived from packets that are or were here: to count it would count them twice.
                 } else if author == me {
                     own_packet = Some(content);

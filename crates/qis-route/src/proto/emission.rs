@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use qis_packet::{DomainTag, Draft, FrameKind, OutcomePacket, Payload, SKEW_SECONDS, Timestamp};
+use qis_packet::{DomainTag, Draft, FrameKind, OutcomePacket, Payload, SKEW_SECONDS, Timestamp, planted};
 
 use super::message::{Acknowledgement, PacketMessage, Status};
 use super::outbox::{Emission, Phase, Recipient};
@@ -80,19 +80,25 @@ impl<D: PayloadDecoder> Router<D> {
             _ => Some(self.decoder.decode(&packet)?),
         };
 
+        let used_up = planted!(NumberNotKept).then(|| self.own.row());
         self.own.take();
         let id = EmissionId(self.count());
         let (standing, row) = self.inbox.prepare(verified, content);
         // What the clock states again, and what is withdrawn, comes as it travelled.
         let fingerprint = if given.is_compact() { self.exact(&packet) } else { given };
         let emission = Emission::new(packet, fingerprint, selection.unwrap_or(self.selection(domain)));
-        let order = Operation::Put { table: Table::Order, key: Vec::new(), value: self.own.row() };
+        let value = used_up.unwrap_or_else(|| self.own.row());
+        let order = Operation::Put { table: Table::Order, key: Vec::new(), value };
         for operation in [row, emission.row(), order] {
             self.journal.stage(operation, Some(id));
         }
         self.unapplied.insert(id, standing);
         self.emissions.insert(id, emission);
-        self.after_commit(now, Effect::StartEmission(id));
+        if planted!(SentBeforeCommit) {
+            self.perform(now, Effect::StartEmission(id));
+        } else {
+            self.after_commit(now, Effect::StartEmission(id));
+        }
         self.stats.emissions = self.stats.emissions.saturating_add(1);
         self.pump();
         Ok(id)
@@ -285,13 +291,20 @@ impl<D: PayloadDecoder> Router<D> {
             self.nonces_out.remove(&one.nonce);
         }
         // Nobody waits for this to be durable: after a crash the packet is sent again, and known.
-        self.journal.stage(emission.delete(), None);
+        if !planted!(OutboxNotCleared) {
+            self.journal.stage(emission.delete(), None);
+        }
         let event = Effect::Event(Event::Emitted(emission.into_receipt(id)));
         self.perform(now, event);
     }
 
     pub(super) fn acknowledged(&mut self, now: Moment, from: &Address, ack: &Acknowledgement<'_>) -> bool {
-        let Some(&(id, recipient)) = self.nonces_out.get(&ack.nonce) else { return false };
+        let any = || {
+            self.nonces_out
+                .values()
+                .find(|place| planted!(AnyNonceAcknowledges) && self.waits_for(**place, from))
+        };
+        let Some(&(id, recipient)) = self.nonces_out.get(&ack.nonce).or_else(any) else { return false };
         let Some(emission) = self.emissions.get_mut(&id) else { return false };
         let Some(one) = emission.recipients.get_mut(recipient) else { return false };
         if one.peer.address != *from || one.delivery.is_some() {
@@ -318,6 +331,12 @@ impl<D: PayloadDecoder> Router<D> {
             self.meet_own(now, packet);
         }
         true
+    }
+
+    /// Whether a recipient at this address has not answered yet.
+    fn waits_for(&self, (id, recipient): (EmissionId, usize), from: &Address) -> bool {
+        let one = self.emissions.get(&id).and_then(|emission| emission.recipients.get(recipient));
+        one.is_some_and(|one| one.peer.address == *from && one.delivery.is_none())
     }
 
     pub(super) fn emitted(&self, now: Timestamp) -> impl Iterator<Item = &OutcomePacket> {
@@ -360,7 +379,7 @@ impl<D: PayloadDecoder> Router<D> {
 
     /// States what stands once more, unless the host has said something newer that is on its way to the store. A full queue or a broken
     /// store has been reported where it happened; the clock tries again.
-    fn renew(&mut self, now: Moment, domain: DomainTag) {
+    pub(super) fn renew(&mut self, now: Moment, domain: DomainTag) {
         if self.unapplied.values().any(|own| own.packet().domain() == domain) {
             return;
         }

@@ -3,6 +3,7 @@
 use qis_packet::{
     AuthorId, DecodeError, DomainTag, Fragment, Frame, FrameError, FrameKind, Freshness, OutcomePacket,
     Payload, PublicKey, ReassemblyError, RotationStatement, SKEW_SECONDS, VerifiedPacket, VerifyError,
+    planted,
 };
 
 use super::message::{Acknowledgement, Answer, PacketMessage, Query, Status};
@@ -100,7 +101,7 @@ impl<D: PayloadDecoder> Router<D> {
         let share = fragment
             .and_then(|frame| Fragment::parse(frame.body).ok())
             .map_or(1.0, |part| (1.0 / f64::from(part.count())).max(LEAST_SHARE));
-        if !self.peers.allow_share(now.elapsed, from, share) {
+        if !self.peers.allow_share(now.elapsed, from, share) && !planted!(AddressRateOff) {
             return Verdict::Refused(Refusal::PeerRate);
         }
         let frame = match frame {
@@ -191,7 +192,7 @@ impl<D: PayloadDecoder> Router<D> {
         let (nonce, refused) = (message.nonce, matches!(verdict, Verdict::Refused(_)));
         let instead = (verdict == Verdict::Known && differs(self)).then_some((domain, author));
         let effect = Effect::Acknowledge { to, nonce, status, instead };
-        if refused {
+        if refused || planted!(AcknowledgedBeforeCommit) {
             self.perform(now, effect);
         } else {
             // Also a repetition is only acknowledged once the first one is durable.
@@ -207,7 +208,11 @@ impl<D: PayloadDecoder> Router<D> {
         } else if self.is_own(author) {
             self.meet_own(now, packet);
             Verdict::Refused(Refusal::Own)
-        } else if self.inbox.highest(domain, author).is_some_and(|highest| highest >= order) {
+        } else if self
+            .inbox
+            .highest(domain, author)
+            .is_some_and(|highest| highest > order || (highest == order && !planted!(WindowOffByOne)))
+        {
             Verdict::Known
         } else {
             self.judge_new(now, beside, packet).unwrap_or_else(Verdict::Refused)
@@ -223,9 +228,11 @@ impl<D: PayloadDecoder> Router<D> {
         let author = packet.author();
         let freshness = packet.freshness(now.wall);
         match freshness {
-            Freshness::Expired => return Err(Refusal::Expired),
-            Freshness::Future { early_by } if early_by > PARK_SECONDS => return Err(Refusal::TooEarly),
-            Freshness::Future { .. } | Freshness::Fresh => {}
+            Freshness::Expired if !planted!(ExpiryIgnored) => return Err(Refusal::Expired),
+            Freshness::Future { early_by } if early_by > PARK_SECONDS && !planted!(FutureAccepted) => {
+                return Err(Refusal::TooEarly);
+            }
+            Freshness::Future { .. } | Freshness::Fresh | Freshness::Expired => {}
         }
         if self.inbox.rotations().is_retired(author, packet.time(), now.wall) {
             return Err(Refusal::RetiredKey);
@@ -237,11 +244,11 @@ impl<D: PayloadDecoder> Router<D> {
             VerifyError::UnknownKey { .. } => Refusal::UnknownKey,
             _ => Refusal::Forged,
         })?;
-        if !self.authors.allow(now.elapsed, &author) {
+        if !self.authors.allow(now.elapsed, &author) && !planted!(AuthorRateOff) {
             return Err(Refusal::AuthorRate);
         }
         match freshness {
-            Freshness::Future { early_by } => self.park(now, verified, early_by),
+            Freshness::Future { early_by } if !planted!(FutureAccepted) => self.park(now, verified, early_by),
             _ => self.apply(now, verified),
         }
     }
@@ -263,7 +270,7 @@ impl<D: PayloadDecoder> Router<D> {
         if packet.verify(self.author.network, known.as_ref()).is_err() {
             return;
         }
-        if self.own.seen(order, doubled, now.wall) {
+        if !planted!(ForgottenLifeIgnored) && self.own.seen(order, doubled, now.wall) {
             self.urgent.push_back(Output::Event(Event::IncarnationRaised));
             self.restate(now);
         }
@@ -279,8 +286,14 @@ impl<D: PayloadDecoder> Router<D> {
             return Err(Refusal::Full);
         }
         let retraction = content.is_none();
+        if retraction && planted!(RetractionIgnored) {
+            return Ok(Verdict::Retracted);
+        }
         let (standing, row) = self.inbox.prepare(packet, content);
         self.inbox.place(standing);
+        if planted!(ReceivingEmits) {
+            self.renew(now, domain);
+        }
         self.journal.stage(row, None);
         let author = self.inbox.root(author);
         let event = Event::Applied { domain, author, packet: id, retraction };
@@ -295,7 +308,8 @@ impl<D: PayloadDecoder> Router<D> {
             return Ok(Verdict::Parked);
         }
         let of_author = self.parked.values().filter(|parked| parked.packet.author() == author).count();
-        if self.parked.len() >= self.config.parked.get() || of_author >= PARKED_PER_AUTHOR {
+        let full = self.parked.len() >= self.config.parked.get() || of_author >= PARKED_PER_AUTHOR;
+        if full && !planted!(ParkedUnbounded) {
             return Err(Refusal::Full);
         }
         let due = now.wall.saturating_add(early_by);
@@ -365,6 +379,9 @@ impl<D: PayloadDecoder> Router<D> {
             .collect();
         found.sort_by(|a, b| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)));
         found.truncate(usize::from(query.limit.min(self.config.answer_packets)));
+        if planted!(NothingAnswered) {
+            found.clear();
+        }
         // The address is nobody's word, so answers come out of its own share of frames: a query does not multiply traffic for long.
         let affordable = found.iter().take_while(|_| self.peers.allow(now.elapsed, from)).count();
         found.truncate(affordable);
@@ -420,7 +437,8 @@ impl<D: PayloadDecoder> Router<D> {
         let asked = |pull: &super::pull::Pull| {
             pull.asked.iter().position(|one| {
                 let expected = one.nonce == answer.nonce && !one.is_complete();
-                one.address == *from && (expected || one.earlier == Some(answer.nonce))
+                one.address == *from
+                    && (expected || one.earlier == Some(answer.nonce) || planted!(AnyNonceAnswers))
             })
         };
         let found = self.pulls.iter().find_map(|(&id, pull)| asked(pull).map(|index| (id, index)));
@@ -471,6 +489,9 @@ impl<D: PayloadDecoder> Router<D> {
         };
         if statement.time() > now.wall.saturating_add(SKEW_SECONDS) {
             return Verdict::Refused(Refusal::TooEarly);
+        }
+        if planted!(RotationIgnored) {
+            return Verdict::Handled;
         }
         match self.inbox.rotate(statement) {
             Ok(operations) => {

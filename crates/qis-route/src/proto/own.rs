@@ -4,7 +4,7 @@ use std::fmt;
 
 use qis_packet::{
     AuthorId, Draft, Identity, NetworkId, Order, OutcomePacket, PacketError, SKEW_SECONDS, Seal, SiteSecret,
-    Timestamp, Trailer, VerifiedPacket,
+    Timestamp, Trailer, VerifiedPacket, planted,
 };
 
 /// How far ahead of the wall clock's an incarnation may be that somebody says this node has used: a day.
@@ -132,7 +132,7 @@ impl OwnOrder {
     }
 
     fn look_at(&mut self, now: Timestamp) {
-        if now.saturating_add(SKEW_SECONDS) < self.wall {
+        if now.saturating_add(SKEW_SECONDS) < self.wall && !planted!(ClockGoesBack) {
             self.raise(self.next.incarnation.max(incarnation_at(now).saturating_sub(1)));
             self.wall = now;
         }

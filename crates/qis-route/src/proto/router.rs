@@ -6,7 +6,7 @@ use std::time::Duration;
 use qis_fingerprint::Fingerprint;
 use qis_packet::{
     AuthorId, DomainTag, FrameKind, Freshness, OutcomePacket, Payload, Reassembler, RotationStatement,
-    SKEW_SECONDS, Timestamp, fragment,
+    SKEW_SECONDS, Timestamp, fragment, planted,
 };
 
 use super::inbox::{Inbox, PayloadDecoder, Standing};
@@ -221,6 +221,7 @@ impl<D: PayloadDecoder> Router<D> {
         let network = self.author.network;
         let restored = match table {
             Table::Order => OwnOrder::restored(&row.value, now.wall).map(|own| self.own = own),
+            Table::Packets if planted!(WindowNotRestored) => Some(()),
             Table::Packets => {
                 let decoder = &self.decoder;
                 let decode = |packet: &OutcomePacket| match packet.payload() {
@@ -230,6 +231,7 @@ impl<D: PayloadDecoder> Router<D> {
                 };
                 self.inbox.restore(&row.key, &row.value, network, decode)
             }
+            Table::Outbox if planted!(OutboxNotRestored) => Some(()),
             Table::Outbox => OutcomePacket::decode(&row.value).ok().and_then(|packet| {
                 let me = self.author.id();
                 if packet.author() == me {
@@ -637,7 +639,7 @@ impl<D: PayloadDecoder> Router<D> {
             Timer::Retry { emission, recipient, attempt } => {
                 let one = self.emissions.get(&emission).and_then(|one| one.recipients.get(recipient));
                 let waiting = one.is_some_and(|one| one.delivery.is_none() && one.attempts == attempt);
-                if waiting && attempt < self.config.attempts {
+                if waiting && (attempt < self.config.attempts || planted!(RetriesUncapped)) {
                     self.deliver(now, emission, recipient);
                 } else if waiting {
                     self.conclude(now, emission, recipient, Delivery::Unacknowledged);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use qis_fingerprint::Fingerprint;
-use qis_packet::{DomainTag, MAX_PACKET_BYTES, Timestamp};
+use qis_packet::{DomainTag, MAX_PACKET_BYTES, Timestamp, planted};
 
 use super::message::{EVERY_SIMILARITY, Query};
 use super::pull::{Pull, Purpose};
@@ -152,7 +152,9 @@ impl<D: PayloadDecoder> Router<D> {
     pub(super) fn sync_due(&mut self, now: Moment) {
         let Some(bytes) = self.config.sync.as_ref().map(|sync| sync.bytes) else { return };
         self.sync.left = bytes;
-        self.set_sync(now, false);
+        if !planted!(SyncOnce) {
+            self.set_sync(now, false);
+        }
         let domains: Vec<DomainTag> = self.announced_domains().collect();
         self.sync.neighbours.retain(|domain, _| domains.contains(domain));
         for domain in domains {

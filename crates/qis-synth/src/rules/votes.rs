@@ -2,8 +2,10 @@
 
 use alloc::vec::Vec;
 
+use qis_packet::planted;
+
 use super::deltas;
-use super::intake::{Intake, Screened, independent};
+use super::intake::{Intake, Screened, Taken, independent};
 use super::vectors::all_finite;
 use crate::error::SynthesisError;
 use crate::samples::{Own, Sample, Samples};
@@ -61,7 +63,11 @@ pub(super) struct Votes<'a> {
 impl<'a> Votes<'a> {
     fn of(screened: Screened<'a>) -> Self {
         let vectors = screened.taken.iter().map(|vote| vote.delta.to_vec()).collect();
-        let weights = screened.taken.iter().map(|vote| vote.freshness).collect();
+        let weight = |vote: &Taken<'_>| {
+            let claimed = if planted!(ClaimsTrusted) { vote.sample.support.records() } else { None };
+            vote.freshness * claimed.unwrap_or(1.0)
+        };
+        let weights = screened.taken.iter().map(weight).collect();
         Self { screened, vectors, weights }
     }
 
