@@ -10,7 +10,7 @@ use std::time::Duration;
 use qis_fingerprint::{Fingerprint, SpaceId};
 use qis_packet::{Draft, Identity};
 use qis_route::proto::{Origin, Refusal, RouterConfig, SyncConfig, Verdict};
-use support::{DIMS, Fate, Maker, World, config, domain, push};
+use support::{DIMS, Fate, Maker, World, config, domain, fingerprint, other_domain, push};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const QUERY: u8 = 3;
@@ -89,6 +89,27 @@ fn a_period_keeps_to_its_bytes_and_the_next_one_goes_on() {
     assert!(most <= 2 * bytes, "{most}");
     // Also of those 20 who are nobody's neighbours.
     assert_eq!(held(&world), [40; 40]);
+}
+
+#[test]
+fn every_domain_has_its_turn_when_bytes_are_few() {
+    // For the neighbours of one domain at a time.
+    let bytes = 3 * 4991;
+    let mut world = World::with(6, &syncing(SyncConfig { bytes, ..SyncConfig::default() }));
+    world.fate = Box::new(|_, _| Fate::Lost);
+    for index in 0..6 {
+        world.emit(index, 1.0);
+        let more = Draft::delta(other_domain(), fingerprint(), &[1.0; DIMS]);
+        let now = world.now;
+        world.hosts[index].router.emit(now, more, Origin("")).unwrap();
+    }
+    world.pass(5 * MINUTE);
+    world.fate = Box::new(|_, _| Fate::Arrives);
+    world.pass(6 * MINUTE);
+    assert_eq!(held(&world), [6; 6]);
+    let wall = world.now.wall;
+    let more = |host: &support::Host| host.router.standing(other_domain(), wall).count();
+    assert!(world.hosts.iter().all(|host| more(host) == 6), "the other domain too");
 }
 
 #[test]

@@ -77,6 +77,8 @@ pub(super) struct Sync {
     neighbours: BTreeMap<DomainTag, Neighbours>,
     /// The bytes that are left of this period.
     left: usize,
+    /// Domains for which there were none left: the first to have what others do not use, and to be asked for in the next period.
+    waiting: Vec<DomainTag>,
 }
 
 #[derive(Debug, Default)]
@@ -155,8 +157,10 @@ impl<D: PayloadDecoder> Router<D> {
         if !planted!(SyncOnce) {
             self.set_sync(now, false);
         }
-        let domains: Vec<DomainTag> = self.announced_domains().collect();
+        let mut domains: Vec<DomainTag> = self.announced_domains().collect();
         self.sync.neighbours.retain(|domain, _| domains.contains(domain));
+        let waiting = std::mem::take(&mut self.sync.waiting);
+        domains.sort_by_key(|domain| !waiting.contains(domain));
         for domain in domains {
             let neighbours = self.sync.neighbours.entry(domain).or_default();
             if neighbours.is_stale(now) && !neighbours.looking {
@@ -198,9 +202,15 @@ impl<D: PayloadDecoder> Router<D> {
         let Some(fingerprint) = self.announced(domain).cloned() else { return };
         let under_way =
             self.pulls.values().any(|pull| pull.purpose == Purpose::Sync && pull.domain == domain);
+        if under_way || peers.is_empty() {
+            return;
+        }
         let cost = cost_of_asking(self.config.answer_packets);
         peers.truncate(self.sync.left / cost);
-        if under_way || peers.is_empty() {
+        if peers.is_empty() {
+            if !self.sync.waiting.contains(&domain) {
+                self.sync.waiting.push(domain);
+            }
             return;
         }
         self.sync.left -= peers.len() * cost;
@@ -232,6 +242,10 @@ impl<D: PayloadDecoder> Router<D> {
         self.stats.synced = self.stats.synced.saturating_add(pull.result.applied as u64);
         if let Some(neighbours) = self.sync.neighbours.get_mut(&pull.domain) {
             neighbours.silent = !pull.asked.iter().any(|asked| asked.total.is_some());
+        }
+        // Those that had no turn yet come before one that would have another.
+        for domain in std::mem::take(&mut self.sync.waiting) {
+            self.sync_domain(now, domain);
         }
         if pull.result.applied == 0 {
             return;
