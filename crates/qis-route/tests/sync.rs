@@ -8,9 +8,9 @@ mod support;
 use std::time::Duration;
 
 use qis_fingerprint::{Fingerprint, SpaceId};
-use qis_packet::{Draft, Identity};
+use qis_packet::{Draft, Identity, NetworkId, Order, RotationStatement, Timestamp};
 use qis_route::proto::{Origin, Refusal, RouterConfig, SyncConfig, Verdict};
-use support::{DIMS, Fate, Maker, World, config, domain, fingerprint, other_domain, push};
+use support::{DIMS, Fate, Maker, START, World, config, domain, draft, fingerprint, other_domain, push};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const QUERY: u8 = 3;
@@ -89,6 +89,28 @@ fn a_period_keeps_to_its_bytes_and_the_next_one_goes_on() {
     assert!(most <= 2 * bytes, "{most}");
     // Also of those 20 who are nobody's neighbours.
     assert_eq!(held(&world), [40; 40]);
+}
+
+#[test]
+fn a_statement_of_a_new_key_that_was_lost_comes_when_the_clock_asks() {
+    let mut world = World::with(2, &syncing(SyncConfig::default()));
+    for index in 0..2 {
+        world.emit(index, 1.0);
+    }
+    world.settle();
+    let (old, new) = (Identity::from_seed([8; 32]), Identity::from_seed([9; 32]));
+    let later = Maker { order: Order { incarnation: 2, sequence: 0 }, ..Maker::new(9) };
+    for index in 0..2 {
+        assert_eq!(world.inject(index, &Maker::new(8).frame(draft(1.0))), Verdict::Applied);
+        assert_eq!(world.inject(index, &later.frame(draft(2.0))), Verdict::Applied);
+    }
+    let statement =
+        RotationStatement::new(&old, &new, NetworkId::new("test"), Timestamp::from_unix_seconds(START));
+    let frame = [&[7][..], &statement.to_bytes()].concat();
+    assert_eq!(world.inject(0, &frame), Verdict::Handled);
+    assert_eq!(held(&world), [3, 4], "two keys, two authors");
+    world.pass(3 * MINUTE);
+    assert_eq!(held(&world), [3, 3]);
 }
 
 #[test]

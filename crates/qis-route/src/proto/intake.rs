@@ -9,7 +9,8 @@ use qis_packet::{
 use super::message::{Acknowledgement, Answer, PacketMessage, Query, Status};
 use super::rotations::RotationRefusal;
 use super::router::{Effect, Timer};
-use super::{Event, FRAME_OVERHEAD, Output, PayloadDecoder, Refusal, Router, Verdict};
+use super::{Event, FRAME_OVERHEAD, Output, PayloadDecoder, Refusal, Router, Standing, Verdict};
+use crate::draw::take_any;
 use crate::{Address, Moment};
 
 /// How far from the future a packet may come to be parked: a day.
@@ -396,7 +397,22 @@ impl<D: PayloadDecoder> Router<D> {
                 self.send_rotations(now, from, key, true);
             }
         }
+        self.remind_of_a_rotation(now, from, query);
         Verdict::Handled
+    }
+
+    /// Says of one of the authors whose packets the asker has how its key came to be its key, if it ever changed.
+    ///
+    /// A statement that was lost on its way is not missed by who lost it: there, two keys of one author count as two authors.
+    fn remind_of_a_rotation(&mut self, now: Moment, from: &Address, query: &Query) {
+        let held = |standing: &Standing<D::Content>| query.held.contains(query.nonce, standing.id());
+        let in_force = self.inbox.in_force(query.domain, now.wall).filter(|(_, standing)| held(standing));
+        let keys = in_force.map(|(_, standing)| standing.packet().author());
+        let mut changed: Vec<AuthorId> =
+            keys.filter(|key| self.inbox.rotations().get(*key).is_some()).collect();
+        if let Some(author) = take_any(&mut changed, || self.nonces.next()) {
+            self.send_rotations(now, from, author, true);
+        }
     }
 
     fn send_answer(&mut self, to: &Address, place: Place, about: Option<(DomainTag, AuthorId)>) {
