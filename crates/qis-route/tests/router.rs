@@ -1068,6 +1068,18 @@ fn an_author_that_changes_its_key_stays_one_author() {
 }
 
 #[test]
+fn a_damaged_packet_is_not_taken_for_an_old_one() {
+    let mut world = World::new(1);
+    let newer = Maker { order: Order { incarnation: 1, sequence: 5 }, ..Maker::new(8) };
+    assert_eq!(world.inject(0, &newer.frame(draft(1.0))), Verdict::Applied);
+    let mut older = Maker::new(8).frame(draft(2.0));
+    assert_eq!(world.inject(0, &older), Verdict::Known);
+    // Its order may be what was damaged: nobody here has that packet, and nobody says so.
+    *older.last_mut().unwrap() ^= 1;
+    assert_eq!(world.inject(0, &older), refused(Refusal::Forged));
+}
+
+#[test]
 fn the_same_inputs_give_the_same_frames() {
     let run = || {
         let mut world = World::new(4);

@@ -172,14 +172,15 @@ impl<D: PayloadDecoder> Router<D> {
         let (domain, author) = (packet.domain(), packet.author());
         let copy = packet.clone();
         let verdict = self.judge(now, message.key, packet);
-        // Whether the author should know what is held instead of its packet: not if somebody else only says it is the author's.
-        let differs = |router: &Self| {
-            router.inbox.get(domain, author).is_some_and(|standing| {
-                let held = standing.packet();
-                let other = held.order() > copy.order()
-                    || (held.order() == copy.order() && *standing.id() != copy.id());
-                other && copy.verify(router.author.network, router.inbox.key(author)).is_ok()
-            })
+        // Whether what is held is not this packet. Then the author should know what is; but not if somebody else only says it is the
+        // author's, or a bit of it was damaged: nobody knows whether that packet is held.
+        let other = verdict == Verdict::Known
+            && self.inbox.get(domain, author).is_some_and(|standing| *standing.id() != copy.id());
+        let key = self.inbox.key(author);
+        let verdict = if other && copy.verify(self.author.network, key).is_err() {
+            Verdict::Refused(Refusal::Forged)
+        } else {
+            verdict
         };
         let status = match verdict {
             Verdict::Applied | Verdict::Retracted | Verdict::Handled | Verdict::Part => Status::Applied,
@@ -191,7 +192,7 @@ impl<D: PayloadDecoder> Router<D> {
         };
         let to = from.clone();
         let (nonce, refused) = (message.nonce, matches!(verdict, Verdict::Refused(_)));
-        let instead = (verdict == Verdict::Known && differs(self)).then_some((domain, author));
+        let instead = (other && verdict == Verdict::Known).then_some((domain, author));
         let effect = Effect::Acknowledge { to, nonce, status, instead };
         if refused || planted!(AcknowledgedBeforeCommit) {
             self.perform(now, effect);
