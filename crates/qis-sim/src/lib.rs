@@ -6,6 +6,7 @@ mod measure;
 mod network;
 mod registry;
 mod rng;
+pub mod simulate;
 mod snapshot;
 mod sybils;
 mod vectors;

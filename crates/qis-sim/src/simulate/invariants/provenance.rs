@@ -1,0 +1,40 @@
+//! No two packets have the same commitment, and what opens one opens no other.
+
+use std::collections::BTreeMap;
+
+use qis::{Opening, PacketId};
+
+use super::{Stored, Violation, holds};
+
+const NAME: &str = "provenance is of one packet";
+/// An opening begins with the key that opens.
+const KEY_BYTES: usize = 32;
+
+#[derive(Debug, Default)]
+pub(in crate::simulate) struct Provenance {
+    committed: BTreeMap<[u8; 32], PacketId>,
+    opened: BTreeMap<Vec<u8>, PacketId>,
+}
+
+impl Provenance {
+    pub(super) fn check(&mut self, stored: &Stored<'_>) -> Result<(), Violation> {
+        let commitment = *stored.packet.commitment().as_bytes();
+        let before = *self.committed.entry(commitment).or_insert(stored.id);
+        holds(NAME, before == stored.id, || {
+            format!("site {} committed to two packets in the same way", stored.site)
+        })
+    }
+
+    /// A site opened the provenance of a packet of its own.
+    pub(in crate::simulate) fn opened(
+        &mut self,
+        site: usize,
+        opening: &Opening,
+        id: PacketId,
+    ) -> Result<(), Violation> {
+        let mut key = opening.to_bytes();
+        key.truncate(KEY_BYTES);
+        let before = *self.opened.entry(key).or_insert(id);
+        holds(NAME, before == id, || format!("what opens one packet of site {site} opens another one"))
+    }
+}
