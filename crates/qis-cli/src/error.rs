@@ -74,6 +74,16 @@ pub(crate) enum Error {
     Packet { offset: usize, field: &'static str, message: String },
     #[error("the packet is well formed but its delta is no vector: {source}")]
     Delta { source: qis_codec::DecodeError },
+    #[error("{failed} of {} failed", plural(*seeds, "seed"))]
+    Simulation { failed: u64, seeds: u64 },
+    #[cfg(not(qis_planted))]
+    #[error(
+        "no bugs are in this build: RUSTFLAGS=\"--cfg qis_planted\" cargo run --release -p qis-cli -- simulate --planted"
+    )]
+    NoBugs,
+    #[cfg(qis_planted)]
+    #[error("{missed} of the planted bugs were not found within {seeds} seeds")]
+    BugsMissed { missed: usize, seeds: u64 },
     #[error("the packet is well formed but nothing shows who made it: {why}")]
     Unproven { why: &'static str },
     #[error("the frame is well formed but there is no packet in it to check")]

@@ -22,6 +22,7 @@ mod plan;
 mod progress;
 mod rng;
 mod route;
+mod simulate;
 mod source;
 mod timing;
 mod utc;
@@ -56,6 +57,7 @@ Examples:
   qis route --nodes 1000
   qis load --seconds 10
   qis attack --rule robust --attack ipm
+  qis simulate --seeds 100
   qis help codec";
 
 #[derive(Debug, Subcommand)]
@@ -67,6 +69,7 @@ enum Command {
     Node(node::Args),
     Plan(plan::Args),
     Route(route::Args),
+    Simulate(simulate::Args),
 }
 
 /// What a command has to say: text for the standard output, and what was wrong with its input, if anything.
@@ -127,6 +130,7 @@ fn run(cli: &Cli) -> Result<(), Error> {
         Command::Node(args) => node::run(args)?,
         Command::Plan(args) => plan::run(args)?,
         Command::Route(args) => route::run(args)?,
+        Command::Simulate(args) => simulate::run(args)?,
     };
     let mut out = io::stdout().lock();
     match out.write_all(answer.text.as_bytes()).and_then(|()| out.flush()) {
