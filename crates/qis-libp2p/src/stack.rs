@@ -31,8 +31,6 @@ pub(crate) fn stack(
 ) -> io::Result<Stack> {
     let noise = || noise::Config::new(keypair).map_err(io::Error::other);
     let tcp = tcp::tokio::Transport::new(tcp::Config::default());
-    #[cfg(feature = "dns")]
-    let tcp = libp2p::dns::tokio::Transport::system(tcp)?;
     let tcp = match shared {
         Some(key) => tcp
             .and_then(move |socket, _| PnetConfig::new(key).handshake(socket))
@@ -51,6 +49,9 @@ pub(crate) fn stack(
     let stack = tcp;
     #[cfg(feature = "quic")]
     let stack = if shared.is_none() { with_quic(stack, keypair, handshake_timeout) } else { stack };
+    #[cfg(feature = "dns")]
+    // Around all of them: a resolver takes every address, so that one around a single transport would leave nothing to the next.
+    let stack = libp2p::dns::tokio::Transport::system(stack)?.boxed();
     #[cfg(feature = "nat")]
     let stack = relayed
         .upgrade(Version::V1Lazy)
@@ -75,9 +76,6 @@ fn with_quic(stack: Stack, keypair: &Keypair, handshake_timeout: Duration) -> St
     config.handshake_timeout = handshake_timeout;
     config.max_concurrent_stream_limit = u32::try_from(STREAMS).unwrap_or(u32::MAX);
     let quic = quic::tokio::Transport::new(config);
-    #[cfg(feature = "dns")]
-    // The resolver of TCP was made of the same configuration a moment ago.
-    let Ok(quic) = libp2p::dns::tokio::Transport::system(quic) else { return stack };
     quic.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         .or_transport(stack)
         .map(|either, _| match either {

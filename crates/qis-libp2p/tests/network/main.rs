@@ -10,5 +10,5 @@ mod node;
 mod refusals;
 mod stranger;
 mod support;
-#[cfg(any(feature = "quic", feature = "nat"))]
+#[cfg(any(feature = "dns", feature = "quic", feature = "nat"))]
 mod transports;

@@ -42,3 +42,29 @@ async fn a_site_behind_a_relay_is_reached_by_it() {
     send(&hidden, &b, b"out").await.unwrap();
     until("it is there", || received(&to_b) == [(hidden.local_address(), b"out".to_vec())]).await;
 }
+
+/// Every transport behind one resolver: an address that is not of the first is left to the next, with a host name and without.
+#[cfg(feature = "dns")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn host_names_are_resolved_whatever_the_transport() {
+    use qis_libp2p::Libp2p;
+    use qis_route::Transport;
+
+    use crate::support::{PATIENCE, identity};
+
+    let listening = if cfg!(feature = "quic") {
+        &["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"][..]
+    } else {
+        &["/ip4/127.0.0.1/tcp/0"][..]
+    };
+    let (sender, _) = start(Libp2p::builder(&identity(1)).listen(listening[0])).await;
+    for (seed, listen) in (2..).zip(listening) {
+        let (node, inbox) = start(Libp2p::builder(&identity(seed)).listen(*listen)).await;
+        let by_number = node.local_address();
+        let by_name = by_number.as_str().replace("/ip4/127.0.0.1/", "/dns4/localhost/").parse().unwrap();
+        sender.transport().send(&by_name, b"by name", PATIENCE).await.unwrap();
+        let (other, _) = start(Libp2p::builder(&identity(seed + 10)).listen(listening[0])).await;
+        send(&other, &node, b"by number").await.unwrap();
+        until("both are there", || received(&inbox).len() == 2).await;
+    }
+}
