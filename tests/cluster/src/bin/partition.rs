@@ -10,7 +10,8 @@
 //! target/release/partition --nodes 4 --sync 60 --json
 //! ```
 //!
-//! Ends with 0 when they agreed in time and all promises were kept, with 1 when not, with 2 when the run could not be made.
+//! Ends with 0 when they agreed and all promises were kept, with 1 when a promise was broken, with 2 when they did not agree in ten periods or
+//! the run could not be made.
 #![expect(clippy::print_stdout, reason = "a program that tells what it found")]
 #![expect(clippy::print_stderr, reason = "a program that tells what it does")]
 
@@ -27,10 +28,8 @@ use serde::Serialize;
 
 /// All nodes must have found each other within so long.
 const FIND_PATIENCE: Duration = Duration::from_secs(180);
-/// They agree within so many periods of anti-entropy.
-const PERIODS: f64 = 3.0;
-/// After so many it is given up.
-const LONGEST_PERIODS: f64 = 10.0;
+/// After so many periods of anti-entropy it is given up. How long it takes is told, and not judged: it is the machine's too.
+const PERIODS: f64 = 10.0;
 /// So that what is stated while the network is cut is given up before it heals: what heals it then is anti-entropy.
 const ATTEMPTS: u8 = 2;
 /// Where all nodes listen, each in its own network.
@@ -69,7 +68,7 @@ struct Report {
     across: u64,
     /// From the cable's repair until every node held the same of every other one.
     agreed_seconds: f64,
-    agreed_within: f64,
+    agreed_periods: f64,
     load_average: String,
     violations: Vec<Violation>,
 }
@@ -85,9 +84,8 @@ fn main() -> ExitCode {
     };
     match run(&args, &namespaces) {
         Ok(report) => {
-            let in_time = report.agreed_seconds <= report.agreed_within;
             print(&args, &report);
-            ExitCode::from(u8::from(!(in_time && report.across == 0 && report.violations.is_empty())))
+            ExitCode::from(u8::from(report.across > 0 || !report.violations.is_empty()))
         }
         Err(fault) => {
             eprintln!("error: {fault}");
@@ -125,7 +123,7 @@ fn run(args: &Args, namespaces: &Namespaces) -> Result<Report, Fault> {
     namespaces.set_cable(true)?;
     eprintln!("the cable is restored after {:.1} s", cut.as_secs_f64());
     let period = Duration::from_secs(args.sync);
-    let agreed = cluster.agree(period.mul_f64(LONGEST_PERIODS))?;
+    let agreed = cluster.agree(period.mul_f64(PERIODS))?;
     cluster.stop()?;
 
     let violations = Leftovers::read(cluster.sites())?.judge(cluster.history().entries());
@@ -140,7 +138,7 @@ fn run(args: &Args, namespaces: &Namespaces) -> Result<Report, Fault> {
         cut_seconds: cut.as_secs_f64(),
         across,
         agreed_seconds: agreed.as_secs_f64(),
-        agreed_within: period.mul_f64(PERIODS).as_secs_f64(),
+        agreed_periods: agreed.div_duration_f64(period),
         load_average: load_average(),
         violations,
     })
@@ -176,9 +174,11 @@ fn print(args: &Args, report: &Report) {
         println!("{}", serde_json::to_string(report).unwrap_or_default());
         return;
     }
-    let Report { nodes, cut_seconds, across, agreed_seconds, agreed_within, .. } = report;
+    let Report { nodes, cut_seconds, across, agreed_seconds, agreed_periods, .. } = report;
     println!("{nodes} nodes, cut in two for {cut_seconds:.1} s; {across} deliveries across the cut");
-    println!("all agreed {agreed_seconds:.1} s after the repair; {agreed_within:.0} s are allowed");
+    println!(
+        "all agreed {agreed_seconds:.1} s after the repair, which is {agreed_periods:.1} periods of anti-entropy"
+    );
     println!("load average {}", report.load_average);
     for violation in &report.violations {
         println!("BROKEN: {violation}");
