@@ -137,8 +137,14 @@ impl PublicKey {
     /// Whether `signature` is this key's over `message`, by the strict rules that no two
     /// implementations disagree about (no small-order points, no malleable scalars).
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        let signature = Signature::from_bytes(signature);
-        VerifyingKey::from_bytes(&self.0).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+        let verify = || {
+            let signature = Signature::from_bytes(signature);
+            VerifyingKey::from_bytes(&self.0).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+        };
+        #[cfg(feature = "memo")]
+        return crate::memo::remembered(&self.0, message, signature, verify);
+        #[cfg(not(feature = "memo"))]
+        verify()
     }
 }
 

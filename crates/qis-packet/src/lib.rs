@@ -16,6 +16,8 @@ mod identity;
 mod layout;
 mod lineage;
 mod link;
+#[cfg(feature = "memo")]
+mod memo;
 mod order;
 mod organisation;
 mod packet;
@@ -42,6 +44,8 @@ pub use identity::{AuthorId, Identity, KeyError, NetworkId, PublicKey, Trailer};
 pub use layout::{Fault, Field, Layout, Problem, Span};
 pub use lineage::{Lineage, MAX_GENERATION};
 pub use link::{LinkProfile, LinkReport};
+#[cfg(feature = "memo")]
+pub use memo::SignatureMemo;
 pub use order::Order;
 pub use organisation::Organisation;
 pub use packet::{OutcomePacket, PacketId, VerifiedPacket};

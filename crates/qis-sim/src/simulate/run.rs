@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use qis::memory::MemoryDirectory;
 use qis::{Node, OutcomePacket, Table, Timestamp};
+use qis_packet::SignatureMemo;
 
 use super::clock::sleep;
 use super::executor::Executor;
@@ -65,6 +66,8 @@ pub fn simulate_traced(settings: &Settings) -> (Report, String) {
 }
 
 fn run(settings: &Settings, trace: Trace) -> (Report, Option<String>) {
+    // All sites are told of the same packets.
+    let _memo = SignatureMemo::new();
     let plan = Plan::new(settings);
     let mut trace = trace;
     trace.note(Duration::ZERO, format_args!("{plan:?}"));
