@@ -33,3 +33,17 @@ fn kinds_of_faults_that_are_left_out_do_not_happen() {
     let report = simulate(&Settings { without, ..settings(3) });
     assert_eq!((report.violation, report.faults.len()), (None, 0));
 }
+
+/// Seeds that found something, with the numbers of sites that they found it with.
+#[test]
+fn what_was_found_once_is_not_there_any_more() {
+    for (seed, nodes) in [
+        // Neighbours that had asked were forgotten before there was room to ask them, and nobody was looked up in their place.
+        (222, 26),
+        // A clock was ahead by more than a day; then the store was lost, and what the site said after that was older than what its peers held.
+        (598, 2),
+    ] {
+        let report = simulate(&Settings { nodes: nodes..=nodes, ..Settings::new(seed) });
+        assert_eq!(report.violation, None, "seed {seed}");
+    }
+}

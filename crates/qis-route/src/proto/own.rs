@@ -7,8 +7,9 @@ use qis_packet::{
     Timestamp, Trailer, VerifiedPacket, planted,
 };
 
-/// How far ahead of the wall clock's an incarnation may be that somebody says this node has used: a day.
-const PLAUSIBLE_SECONDS: u32 = 24 * 3600;
+/// How far ahead of the wall clock's an incarnation may be of which this node takes note: a year and a month. A clock that was wrong by less before
+/// the store was lost does not leave a node behind what peers hold of it; and a hundred such clocks do not use up the numbers.
+const PLAUSIBLE_SECONDS: u32 = 395 * 24 * 3600;
 /// A public key in the trailer.
 const KEY_BYTES: usize = 32;
 
@@ -119,7 +120,7 @@ impl OwnOrder {
     /// Takes note of a packet that this author signed. Returns whether a new incarnation was opened, because this node never gave that
     /// order out, or gave it to another packet (`doubled`): it was restored from a backup.
     ///
-    /// An order far ahead of the clock is left alone, so that one bad life with a wild clock does not use up the numbers.
+    /// An order more than a year ahead of the clock is left alone, so that one bad life with a wild clock does not use up the numbers.
     pub(super) fn seen(&mut self, order: Order, doubled: bool, now: Timestamp) -> bool {
         let limit = incarnation_at(now).max(self.next.incarnation).saturating_add(PLAUSIBLE_SECONDS);
         // A doubled order of an earlier incarnation has been dealt with by opening this one.
@@ -200,6 +201,14 @@ mod tests {
         own.take();
         assert!(own.seen(order(2000, 0), true, at(2000)), "given out twice");
         assert_eq!(own.peek(at(2000)), order(2001, 0));
+    }
+
+    #[test]
+    fn a_life_with_a_clock_a_year_ahead_is_followed() {
+        let year = 365 * 24 * 3600;
+        let mut own = OwnOrder::new(at(1000));
+        assert!(own.seen(order(1000 + year, 3), false, at(2000)));
+        assert_eq!(own.peek(at(2000)), order(1001 + year, 0));
     }
 
     #[test]

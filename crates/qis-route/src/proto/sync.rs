@@ -19,7 +19,7 @@ const MOST_FORMER: usize = 32;
 const MOST_ASKERS: usize = 32;
 /// A domain's neighbours are looked up anew after this.
 const LOOK_EVERY: Duration = Duration::from_secs(30 * 60);
-/// And after this, when none of them answers.
+/// And after this, when there are none, or none of them answers.
 const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
 
 /// How a node repairs what it missed: now and then it asks some of its neighbours what they hold that it does not.
@@ -123,7 +123,8 @@ impl Sync {
 
 impl Neighbours {
     fn is_stale(&self, now: Moment) -> bool {
-        let wait = if self.silent { LOOK_AGAIN } else { LOOK_EVERY };
+        // Somebody who asked may answer where no neighbour was found.
+        let wait = if self.silent || self.current.is_empty() { LOOK_AGAIN } else { LOOK_EVERY };
         self.looked_up.is_none_or(|at| now.elapsed >= at.saturating_add(wait))
     }
 
@@ -189,31 +190,40 @@ impl<D: PayloadDecoder> Router<D> {
         self.sync_domain(now, domain);
     }
 
+    /// Asks some of a domain's neighbours.
     fn sync_domain(&mut self, now: Moment, domain: DomainTag) {
+        let room = self.room_to_sync(domain);
         let neighbours = self.sync.neighbours.get_mut(&domain);
         let (Some(config), Some(neighbours)) = (&self.config.sync, neighbours) else { return };
-        let nonces = &mut self.nonces;
-        let chosen = neighbours.choose(config.peers.into(), || nonces.next());
-        self.sync_with(now, domain, chosen);
+        // Who has asked is forgotten once it is drawn, so nobody is drawn who can't be asked.
+        if room > 0 {
+            let nonces = &mut self.nonces;
+            let chosen = neighbours.choose(room.min(config.peers.into()), || nonces.next());
+            self.sync_with(now, domain, chosen);
+        }
     }
 
-    /// Asks these for what they hold, as many of them as the period has bytes for.
-    fn sync_with(&mut self, now: Moment, domain: DomainTag, mut peers: Vec<Address>) {
+    /// How many nodes may be asked in a domain now: as many as the period has bytes for, and none while others are being asked there. Where there are no
+    /// bytes, the domain waits for its turn.
+    fn room_to_sync(&mut self, domain: DomainTag) -> usize {
+        if self.pulls.values().any(|pull| pull.purpose == Purpose::Sync && pull.domain == domain) {
+            return 0;
+        }
+        let room = self.sync.left / cost_of_asking(self.config.answer_packets);
+        if room == 0 && !self.sync.waiting.contains(&domain) {
+            self.sync.waiting.push(domain);
+        }
+        room
+    }
+
+    /// Asks these, for whom there is room, for what they hold.
+    fn sync_with(&mut self, now: Moment, domain: DomainTag, peers: Vec<Address>) {
         let Some(fingerprint) = self.announced(domain).cloned() else { return };
-        let under_way =
-            self.pulls.values().any(|pull| pull.purpose == Purpose::Sync && pull.domain == domain);
-        if under_way || peers.is_empty() {
-            return;
-        }
-        let cost = cost_of_asking(self.config.answer_packets);
-        peers.truncate(self.sync.left / cost);
         if peers.is_empty() {
-            if !self.sync.waiting.contains(&domain) {
-                self.sync.waiting.push(domain);
-            }
             return;
         }
-        self.sync.left -= peers.len() * cost;
+        self.sync.left =
+            self.sync.left.saturating_sub(peers.len() * cost_of_asking(self.config.answer_packets));
         let fingerprint = self.compact(fingerprint);
         let above = self.least_similarity(domain, &fingerprint, now.wall);
         self.pull_from(now, Pull::new(domain, fingerprint, Purpose::Sync).above(above), peers);
@@ -251,7 +261,10 @@ impl<D: PayloadDecoder> Router<D> {
             return;
         }
         let had_some = pull.asked.iter().filter(|asked| asked.total.is_some_and(|total| total > 0));
-        let peers = had_some.map(|asked| asked.address.clone()).collect();
-        self.sync_with(now, pull.domain, peers);
+        let mut peers: Vec<Address> = had_some.map(|asked| asked.address.clone()).collect();
+        if !peers.is_empty() {
+            peers.truncate(self.room_to_sync(pull.domain));
+            self.sync_with(now, pull.domain, peers);
+        }
     }
 }
