@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use qis_fingerprint::{Embedder, Fingerprint, HashEmbedder};
 use qis_packet::{
-    DomainTag, Epoch, Frame, Identity, Lifetime, MIN_LINK_FRAME, NetworkId, RotationStatement, SKEW_SECONDS,
-    SiteSecret,
+    DomainTag, Epoch, Frame, Identity, Lifetime, MIN_LINK_FRAME, NetworkId, PublicKey, RotationStatement,
+    SKEW_SECONDS, SiteSecret,
 };
 use qis_route::overlay::{
     Admission, MAX_CREDENTIAL_BYTES, MAX_OVERLAY_DIMS, Open, OverlayConfig, Overlays, StatementError,
@@ -43,7 +43,7 @@ pub struct NodeBuilder {
     name: String,
     secret: Option<SiteSecret>,
     keep_secret: bool,
-    rotation: Option<RotationStatement>,
+    rotations: Vec<RotationStatement>,
     domains: Vec<Domain>,
     transport: Option<Arc<dyn Transport>>,
     directory: Option<Arc<dyn Directory>>,
@@ -66,7 +66,7 @@ impl NodeBuilder {
             name: String::new(),
             secret: None,
             keep_secret: false,
-            rotation: None,
+            rotations: Vec::new(),
             domains: Vec::new(),
             transport: None,
             directory: None,
@@ -120,9 +120,10 @@ impl NodeBuilder {
 
     /// States that the node's identity follows an earlier one of the same site: both count as one author.
     ///
-    /// Give the latest statement; the store has the earlier ones. A site can change its key eight times, then it must begin as a new author.
+    /// Call it once for each statement there is, in any order. The store has them too, but a node that lost its store knows its former keys by these only,
+    /// and would take what it said under them for another author's. A site can change its key eight times, then it must begin as a new author.
     pub fn rotation(mut self, statement: RotationStatement) -> Self {
-        self.rotation = Some(statement);
+        self.rotations.push(statement);
         self
     }
 
@@ -298,12 +299,13 @@ impl NodeBuilder {
             None => None,
         };
         let domains = Domains(Arc::new(domains));
+        let key = identity.public_key();
         let author = Author { identity, secret, node: self.name, network };
         let mut router = Router::new(config, author, domains.clone(), seed, now)?;
         if self.keep_secret {
             router.keep_secret();
         }
-        if let Some(statement) = self.rotation {
+        for statement in latest_first(key, self.rotations) {
             router.set_rotation(statement)?;
         }
         for (tag, selection) in selections {
@@ -377,6 +379,18 @@ impl NodeBuilder {
         runtime.spawn(node.run());
         Ok(node)
     }
+}
+
+/// The statements as they lead from a key to those before it, then those that do not.
+fn latest_first(mut key: PublicKey, mut statements: Vec<RotationStatement>) -> Vec<RotationStatement> {
+    let mut ordered = Vec::new();
+    while let Some(at) = statements.iter().position(|statement| statement.new_key() == key) {
+        let statement = statements.swap_remove(at);
+        key = statement.old();
+        ordered.push(statement);
+    }
+    ordered.extend(statements);
+    ordered
 }
 
 /// Embeds the situations of domains whose packets in the store have a compact fingerprint, so that the router has the exact one again before it looks

@@ -678,6 +678,31 @@ async fn a_site_that_changes_its_key_stays_one_site() {
 }
 
 #[tokio::test]
+async fn a_site_that_lost_its_store_knows_all_its_former_keys_by_the_statements() {
+    let net = Network::new();
+    let domain = || Domain::delta(DOMAIN, 1).unwrap().situation("adults with chest pain");
+    let b = start(&net, builder(&net, 2).domain(domain())).await;
+    let a = start(&net, builder(&net, 1).domain(domain())).await;
+    a.emit(DOMAIN, [1.0]).await.unwrap();
+    a.shutdown().await;
+    let [first, second, third] = [1, 8, 9].map(|seed| Identity::from_seed([seed; 32]));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let time = Timestamp::from_unix_seconds(now);
+    let follows = |old, new| qis::RotationStatement::new(old, new, NetworkId::new("default"), time);
+    let statements = [follows(&first, &second), follows(&second, &third)];
+    let after = || builder(&net, 1).identity(Identity::from_seed([9; 32])).domain(domain());
+    let fork = follows(&first, &Identity::from_seed([10; 32]));
+    let wrong = after().rotation(statements[1]).rotation(fork).build().await.unwrap_err();
+    assert!(matches!(wrong, BuildError::Config(error) if error.field == "rotation"));
+    // In any order; and what it said under the first key comes back to it, of which it knows nothing any more.
+    let again = start(&net, after().rotation(statements[0]).rotation(statements[1])).await;
+    assert_eq!(again.catch_up().await.unwrap().applied, 0);
+    assert!(again.synthesize(DOMAIN).await.is_err(), "its old packet is no peer's, and there is no other");
+    again.emit(DOMAIN, [3.0]).await.unwrap();
+    assert_eq!(b.standing(DOMAIN).len(), 1, "one author");
+}
+
+#[tokio::test]
 async fn a_site_restored_from_a_backup_after_changing_its_key_still_counts() {
     let net = Network::new();
     let store = MemoryStore::default();

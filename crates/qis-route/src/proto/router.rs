@@ -373,16 +373,17 @@ impl<D: PayloadDecoder> Router<D> {
 
     /// This node's key follows another of its own: says so to those it sends packets to.
     ///
-    /// Call it before [`restore`](Self::restore): what the store holds under the old key is this node's too.
+    /// Call it for each statement there is, the latest first, before [`restore`](Self::restore): what the store holds under the old keys is this
+    /// node's too. The store has the statements, but one that is lost took them with it.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the statement is not about this node's key, or of another network.
+    /// [`ConfigError`] when the statement does not lead to this node's key, or is of another network.
     pub fn set_rotation(&mut self, statement: RotationStatement) -> Result<(), ConfigError> {
         let refuse = |problem| ConfigError { field: "rotation", problem };
         let network = self.author.network;
-        if statement.new_key() != self.author.identity.public_key() {
-            return Err(refuse("its new key must be this node's identity"));
+        if !self.is_own(statement.new_key().author()) {
+            return Err(refuse("its new key must be this node's identity, or one that this node's follows"));
         }
         if RotationStatement::verify(&statement.to_bytes(), network).is_err() {
             return Err(refuse("it must be signed for this node's network"));

@@ -42,7 +42,7 @@ pub(super) struct Site {
     keys: u64,
     /// The ids of all of them.
     pub(super) authors: Vec<AuthorId>,
-    statement: Option<RotationStatement>,
+    statements: Vec<RotationStatement>,
     pub(super) disk: Disk,
     /// The node of this life, once it is built.
     pub(super) node: Option<Node>,
@@ -119,7 +119,7 @@ impl Site {
             keys: 1,
             authors: Vec::new(),
             reformatted: None,
-            statement: None,
+            statements: Vec::new(),
             disk: Disk::default(),
             node: None,
             life: 0,
@@ -159,7 +159,7 @@ impl Site {
     /// Takes a new key, stated at a time.
     pub(super) fn rotate(&mut self, time: Timestamp) -> Identity {
         let (old, new) = (self.key(self.keys), self.key(self.keys + 1));
-        self.statement = Some(RotationStatement::new(&old, &new, network(), time));
+        self.statements.push(RotationStatement::new(&old, &new, network(), time));
         self.keys += 1;
         self.authors.push(new.author());
         new
@@ -232,8 +232,8 @@ fn builder(world: &Arc<World>, site: usize, directory: &MemoryDirectory) -> Resu
         .seed(bytes(&mut draws))
         .domain(domain(Domain::delta(VECTORS, VECTOR_DIMS), VECTORS)?.situation(one.situation()))
         .domain(domain(Domain::evidence(EVIDENCE, schema), EVIDENCE)?);
-    if let Some(statement) = one.statement {
-        builder = builder.rotation(statement);
+    for statement in &one.statements {
+        builder = builder.rotation(*statement);
     }
     Ok(if plan.overlay {
         let first = state.sites.iter().take(BOOTSTRAP).map(|one| one.address.clone());
