@@ -177,12 +177,16 @@ impl Host {
     }
 
     async fn retract(&self) {
-        {
+        let before = {
             let mut state = self.world.lock();
             state.invariants.emissions.ask(self.site, self.life);
-            state.sites[self.site].withdrawn = true;
-        }
+            std::mem::replace(&mut state.sites[self.site].withdrawn, true)
+        };
         let receipt = self.node.retract(VECTORS).await;
+        if receipt.is_err() {
+            // What is not withdrawn is said again after a start, if the node has lost it.
+            self.world.lock().sites[self.site].withdrawn = before;
+        }
         self.take(receipt);
     }
 }
