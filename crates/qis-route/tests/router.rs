@@ -357,7 +357,7 @@ fn a_small_link_carries_everything_in_parts() {
 fn nodes_of_different_links_understand_each_other() {
     let mut world = World::with(1, &narrow(51));
     for (seed, max_frame) in [(1, Frame::MAX_BYTES), (2, 222)] {
-        let author = support::author(seed);
+        let author = support::author(seed.into());
         let router = Router::new(narrow(max_frame), author, support::Vectors, [seed; 32], world.now).unwrap();
         world.add(router, std::collections::BTreeMap::new());
     }

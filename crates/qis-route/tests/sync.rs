@@ -21,7 +21,7 @@ fn syncing(sync: SyncConfig) -> RouterConfig {
 }
 
 /// A world in which every node has emitted, and no push arrived.
-fn apart(hosts: u8, sync: SyncConfig) -> World {
+fn apart(hosts: u16, sync: SyncConfig) -> World {
     let mut world = World::with(hosts, &syncing(sync));
     world.fate = Box::new(|_, _| Fate::Lost);
     for index in 0..usize::from(hosts) {

@@ -148,21 +148,24 @@ pub(crate) fn config() -> RouterConfig {
     RouterConfig { sync: None, ..RouterConfig::default() }
 }
 
-pub(crate) fn author(seed: u8) -> Author {
+pub(crate) fn author(seed: u16) -> Author {
+    let [low, high] = seed.to_le_bytes();
+    let mut bytes = [low; 32];
+    bytes[31] ^= high;
     Author {
-        identity: Identity::from_seed([seed; 32]),
-        secret: SiteSecret::new(Epoch::from_index(2900), [seed; 32]),
+        identity: Identity::from_seed(bytes),
+        secret: SiteSecret::new(Epoch::from_index(2900), bytes),
         node: format!("node-{seed}"),
         network: NetworkId::new("test"),
     }
 }
 
 impl World {
-    pub(crate) fn new(hosts: u8) -> Self {
+    pub(crate) fn new(hosts: u16) -> Self {
         Self::with(hosts, &config())
     }
 
-    pub(crate) fn with(hosts: u8, config: &RouterConfig) -> Self {
+    pub(crate) fn with(hosts: u16, config: &RouterConfig) -> Self {
         let now = Moment { elapsed: Duration::ZERO, wall: Timestamp::from_unix_seconds(START) };
         let mut world = Self {
             hosts: Vec::new(),
@@ -173,7 +176,8 @@ impl World {
             verdicts: Vec::new(),
         };
         for seed in 0..hosts {
-            let router = Router::new(config.clone(), author(seed), Vectors, [seed; 32], now).unwrap();
+            let random = [seed.to_le_bytes()[0]; 32];
+            let router = Router::new(config.clone(), author(seed), Vectors, random, now).unwrap();
             world.add(router, BTreeMap::new());
         }
         world
@@ -198,7 +202,7 @@ impl World {
     /// Ends a host's process and starts it again on what its store holds.
     pub(crate) fn restart(&mut self, index: usize, seed: u8) {
         let mut router =
-            Router::new(self.config.clone(), author(seed), Vectors, [seed; 32], self.now).unwrap();
+            Router::new(self.config.clone(), author(seed.into()), Vectors, [seed; 32], self.now).unwrap();
         for ((table, key), value) in &self.hosts[index].rows {
             router.restore(self.now, *table, &Row { key: key.clone(), value: value.clone() }).unwrap();
         }
