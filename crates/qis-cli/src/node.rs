@@ -14,6 +14,7 @@ mod logs;
 mod metrics;
 mod page;
 mod program;
+mod rotate;
 mod status;
 mod stop;
 mod store;
@@ -28,6 +29,7 @@ use crate::{Answer, hex};
 use admit::Admit;
 use config::Config;
 pub(crate) use error::NodeError;
+use rotate::Rotate;
 
 /// Run a node: with its store, its links and its metrics, as a configuration file says
 ///
@@ -41,7 +43,7 @@ pub(crate) use error::NodeError;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The configuration
-    #[arg(value_name = "NODE.toml", required_unless_present_any = ["new_key", "ask", "admit"])]
+    #[arg(value_name = "NODE.toml", required_unless_present_any = ["new_key", "ask", "admit", "rotate"])]
     config: Option<PathBuf>,
     /// Check the configuration and everything it names, say what the node would do, and do not start it
     #[arg(long, requires = "config", conflicts_with = "stdin")]
@@ -63,6 +65,11 @@ pub(crate) struct Args {
     socket: Option<PathBuf>,
     #[command(flatten)]
     admit: Admit,
+    #[command(flatten)]
+    rotate: Rotate,
+    /// The network of the credential, or of the statement
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["config", "new_key", "ask"])]
+    network: Option<String>,
 }
 
 const EXAMPLES: &str = "\
@@ -72,7 +79,8 @@ Examples:
   qis node node.toml
   qis node --socket node.sock --ask '{\"status\":{}}'
   qis node --socket node.sock --ask '{\"emit\":{\"domain\":\"cardiology/heart\",\"delta\":[0.9,-0.3,0.1]}}'
-  qis node --admit AUTHOR --issuer issuer.key --network clinics --organisation \"St Mary's\" --days 30";
+  qis node --admit AUTHOR --issuer issuer.key --network clinics --organisation \"St Mary's\" --days 30
+  qis node --rotate old.key --to node.key --network clinics";
 
 pub(crate) fn run(args: &Args) -> Result<Answer, Error> {
     let text = told(args).map_err(|error| Error::Node(Box::new(error)))?;
@@ -85,8 +93,12 @@ fn told(args: &Args) -> Result<String, NodeError> {
         let key = hex::digits(&identity.public_key().to_bytes());
         return Ok(format!("author {}\nkey    {key}\n", identity.author()));
     }
-    if let Some(credential) = args.admit.issue()? {
+    let network = args.network.as_deref().unwrap_or_default();
+    if let Some(credential) = args.admit.issue(network)? {
         return Ok(credential);
+    }
+    if let Some(statement) = args.rotate.state(network)? {
+        return Ok(statement);
     }
     if let (Some(question), Some(socket)) = (&args.ask, &args.socket) {
         ask::ask(question, socket)?;

@@ -20,9 +20,6 @@ pub(super) struct Admit {
     /// The key of who admits it; its public key is in `issuers` in [admission] of all nodes
     #[arg(long, value_name = "FILE", requires = "admit")]
     issuer: Option<PathBuf>,
-    /// The network it is admitted to
-    #[arg(long, value_name = "NAME", requires = "admit")]
-    network: Option<String>,
     /// On whose behalf it takes part
     #[arg(long, value_name = "NAME", requires = "admit")]
     organisation: Option<String>,
@@ -42,13 +39,12 @@ fn author(text: &str) -> Result<AuthorId, &'static str> {
 
 impl Admit {
     /// The credential that is asked for, if one is.
-    pub(super) fn issue(&self) -> Result<Option<String>, NodeError> {
+    pub(super) fn issue(&self, network: &str) -> Result<Option<String>, NodeError> {
         let Self { admit: Some(author), issuer: Some(key), .. } = self else { return Ok(None) };
-        let name = |text: &Option<String>| text.clone().unwrap_or_default();
         let issuer = keys::read_identity(key)?;
         let expires = Timestamp::from_unix_seconds(now()).saturating_add(self.days * DAY);
-        let network = NetworkId::new(&name(&self.network));
-        let organisation = Organisation::new(&name(&self.organisation));
+        let network = NetworkId::new(network);
+        let organisation = Organisation::new(self.organisation.as_deref().unwrap_or_default());
         let credential = Credential::issue(&issuer, network, *author, organisation, expires);
         Ok(Some(hex::digits(&credential) + "\n"))
     }

@@ -11,6 +11,7 @@ use super::error::NodeError;
 use super::keys;
 use super::link::Link;
 use super::program::issuers;
+use super::rotate::statements;
 use super::store::Opened;
 use super::watch::Watch;
 use crate::words::plural;
@@ -23,6 +24,7 @@ pub(super) fn check(config: &Config) -> Result<String, NodeError> {
     if let Some(path) = &config.admission.credential {
         keys::read_credential(path)?;
     }
+    statements(config, &identity)?;
     let mut text = String::new();
     // Writing to a string does not fail.
     let mut say = |what: &str, value: String| {
@@ -30,6 +32,9 @@ pub(super) fn check(config: &Config) -> Result<String, NodeError> {
     };
     say("author", identity.author().to_string());
     say("key", crate::hex::digits(&identity.public_key().to_bytes()));
+    if !config.node.rotations.is_empty() {
+        say("follows", plural(config.node.rotations.len() as u64, "earlier key"));
+    }
     say("network", config.node.network.as_str().to_owned());
     say("store", store(config)?);
     match config.transport.kind {

@@ -57,6 +57,8 @@ pub(super) struct Config {
 pub(super) struct Site {
     pub(super) key: PathBuf,
     #[serde(default)]
+    pub(super) rotations: Vec<PathBuf>,
+    #[serde(default)]
     pub(super) name: Text<0, 255>,
     #[serde(default = "default_network")]
     pub(super) network: Text<1, 255>,
@@ -176,7 +178,7 @@ impl Config {
             admission.credential.as_mut(),
             control.socket.as_mut(),
         ];
-        for path in paths.into_iter().flatten() {
+        for path in paths.into_iter().flatten().chain(&mut node.rotations) {
             *path = folder.join(&path);
         }
     }

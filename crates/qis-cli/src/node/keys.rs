@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use qis::Identity;
+use qis::{Identity, NetworkId, RotationStatement};
 use zeroize::Zeroizing;
 
 use crate::hex;
@@ -34,6 +34,8 @@ pub(crate) enum KeyError {
     Write { path: PathBuf, source: io::Error },
     #[error("there is a file {} already: a key is never overwritten", path.display())]
     Exists { path: PathBuf },
+    #[error("{} is no statement of this network that a key follows another: {problem}; `qis node --rotate` makes one", path.display())]
+    Statement { path: PathBuf, problem: String },
     #[error("the operating system gave no entropy for a key")]
     Entropy,
 }
@@ -63,8 +65,19 @@ pub(super) fn read_identity(path: &Path) -> Result<Identity, KeyError> {
     Ok(Identity::from_seed(*read_secret(path)?))
 }
 
-/// Reads a credential: its bytes, or their hex digits. It is no secret.
+/// Reads a statement that a key of a node follows another. It is no secret.
+pub(super) fn read_statement(path: &Path, network: NetworkId) -> Result<RotationStatement, KeyError> {
+    let statement = RotationStatement::verify(&read_public(path)?, network);
+    statement.map_err(|error| KeyError::Statement { path: path.to_owned(), problem: error.to_string() })
+}
+
+/// Reads a credential. It is no secret.
 pub(super) fn read_credential(path: &Path) -> Result<Vec<u8>, KeyError> {
+    read_public(path)
+}
+
+/// Reads bytes, or their hex digits.
+fn read_public(path: &Path) -> Result<Vec<u8>, KeyError> {
     let failed = |source| KeyError::Read { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     File::open(path).map_err(failed)?.take(MOST_BYTES).read_to_end(&mut bytes).map_err(failed)?;

@@ -15,6 +15,7 @@ use super::control::{self, Socket};
 use super::error::NodeError;
 use super::http::Server;
 use super::link::Link;
+use super::rotate::statements;
 use super::stop::{Reason, Stop};
 use super::store::Opened;
 use super::watch::{Watch, now};
@@ -63,6 +64,9 @@ impl Program {
             .config(config.limits.config(&config.sync));
         for domain in &config.domains {
             builder = builder.domain(domain.domain().clone());
+        }
+        for statement in statements(&config, &identity)? {
+            builder = builder.rotation(statement);
         }
         if config.store.path.is_some() {
             builder = builder.keep_site_secret();

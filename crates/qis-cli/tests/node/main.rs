@@ -255,6 +255,53 @@ fn the_log_is_text_or_json_and_warnings_say_what_to_do() {
 }
 
 #[test]
+fn a_node_with_another_key_stays_the_author_it_was() {
+    let folder = Folder::new("rotate");
+    let key = |name: &str| folder.path(name).to_str().unwrap().to_owned();
+    for name in ["second.key", "third.key"] {
+        assert_eq!(qis(&["node", "--new-key", &key(name)]).code, 0);
+    }
+    let store = "[store]\npath = \"node.redb\"\n";
+    let config = folder.config_alone("first", store);
+    let emit =
+        "{\"id\":1,\"emit\":{\"domain\":\"cardiology/heart\",\"delta\":[1,2,3]}}\n{\"id\":2,\"peers\":{}}\n";
+    let run = |config: &std::path::Path, requests: &str| {
+        process::qis_with_input(&["node", config.to_str().unwrap(), "--stdin"], requests)
+    };
+    assert_eq!(run(&config, emit).code, 0);
+    let rotate = |old: &str, new: &str, network: &str, to: &str| {
+        let stated = qis(&["node", "--rotate", &key(old), "--to", &key(new), "--network", network]);
+        fs::write(folder.path(to), &stated.out).unwrap();
+        stated
+    };
+    assert_eq!(rotate("first.key", "second.key", "default", "1.txt").out.trim().len(), 400);
+    assert_eq!(rotate("second.key", "third.key", "default", "2.txt").code, 0);
+    assert_eq!(rotate("second.key", "second.key", "default", "none").code, 1);
+    let with = |key: &str, rotations: &str| {
+        let text = fs::read_to_string(&config).unwrap();
+        let text =
+            text.replace("first.key", key).replace("[node]", &format!("[node]\nrotations = {rotations}"));
+        let path = folder.path("rotated.toml");
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let rotated = with("third.key", "[\"1.txt\", \"2.txt\"]");
+    let checked = qis(&["node", rotated.to_str().unwrap(), "--check"]);
+    assert!(checked.out.contains("follows     2 earlier keys"), "{}{}", checked.out, checked.err);
+    let ended = run(&rotated, emit);
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let answers: Vec<Value> = ended.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let standing = answers.iter().find_map(|answer| answer["ok"]["domains"]["cardiology/heart"].as_array());
+    assert_eq!(standing.unwrap().len(), 1, "one author: {}", ended.out);
+    // A statement that does not lead to the node's key, and one of another network.
+    let refused = run(&with("third.key", "[\"1.txt\"]"), "");
+    assert!(refused.code == 1 && refused.err.contains("lead to the node's key"), "{}", refused.err);
+    rotate("second.key", "third.key", "elsewhere", "2.txt");
+    let refused = qis(&["node", with("third.key", "[\"2.txt\"]").to_str().unwrap(), "--check"]);
+    assert!(refused.code == 1 && refused.err.contains("--rotate"), "{}", refused.err);
+}
+
+#[test]
 fn a_credential_that_is_issued_admits_the_node() {
     let folder = Folder::new("admit");
     let [node, issuer] = ["node.key", "issuer.key"].map(|name| folder.path(name));
