@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use qis_fingerprint::{Fingerprint, SpaceId};
 use qis_packet::{Draft, Identity, NetworkId, Order, RotationStatement, Timestamp};
-use qis_route::proto::{Origin, Refusal, RouterConfig, SyncConfig, Verdict};
+use qis_route::HostErrorKind;
+use qis_route::proto::{Origin, Refusal, Router, RouterConfig, SyncConfig, Verdict};
 use support::{DIMS, Fate, Maker, START, World, config, domain, draft, fingerprint, other_domain, push};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -215,4 +216,53 @@ fn neighbours_that_nobody_finds_any_more_are_asked_all_the_same() {
     world.hosts.extend(alone);
     world.pass(10 * MINUTE);
     assert_eq!(held(&world)[0], 4);
+}
+
+#[test]
+fn who_asked_is_asked_in_every_domain_when_bytes_are_few() {
+    // For one node at a time; and host 0 finds nobody by itself, but is asked by host 1 in both domains each minute.
+    let sync = SyncConfig { bytes: 4991, peers: 2, ..SyncConfig::default() };
+    let mut world = World::with(1, &syncing(sync));
+    let other = syncing(SyncConfig::default());
+    let other = Router::new(other, support::author(1), support::Vectors, [1; 32], world.now).unwrap();
+    world.add(other, std::collections::BTreeMap::new());
+    world.hosts[0].directory = Some(HostErrorKind::Unavailable);
+    world.fate = Box::new(|_, _| Fate::Lost);
+    for index in 0..2 {
+        let now = world.now;
+        for domain in [domain(), other_domain()] {
+            let draft = Draft::delta(domain, fingerprint(), &[1.0; DIMS]);
+            world.hosts[index].router.emit(now, draft, Origin("")).unwrap();
+        }
+    }
+    world.pass(5 * MINUTE);
+    world.fate = Box::new(|_, _| Fate::Arrives);
+    world.pass(10 * MINUTE);
+    let wall = world.now.wall;
+    for domain in [domain(), other_domain()] {
+        assert_eq!(world.hosts[0].router.standing(domain, wall).count(), 2, "{domain}");
+    }
+}
+
+#[test]
+fn a_node_that_found_nobody_looks_again_though_somebody_who_asked_answers() {
+    let config = syncing(SyncConfig::default());
+    let mut world = World::with(2, &config);
+    world.hosts[0].directory = Some(HostErrorKind::Unavailable);
+    for index in 0..2 {
+        world.emit(index, 1.0);
+    }
+    world.pass(5 * MINUTE);
+    assert_eq!(held(&world), [2, 2], "host 1 asks host 0, which asks back");
+    // Of a third one host 1 does not hear for half an hour, and it asks nobody.
+    let third = Router::new(config, support::author(2), support::Vectors, [2; 32], world.now).unwrap();
+    world.add(third, std::collections::BTreeMap::new());
+    world.hosts[2].directory = Some(HostErrorKind::Unavailable);
+    world.fate = Box::new(|from, _| if from == 2 { Fate::Lost } else { Fate::Arrives });
+    world.emit(2, 1.0);
+    world.pass(2 * MINUTE);
+    world.fate = Box::new(|_, _| Fate::Arrives);
+    world.hosts[0].directory = None;
+    world.pass(8 * MINUTE);
+    assert_eq!(held(&world)[0], 3);
 }
