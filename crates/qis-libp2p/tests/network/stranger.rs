@@ -1,5 +1,7 @@
 //! A peer of libp2p that does with streams of frames what it likes.
 
+use std::time::Duration;
+
 use libp2p::core::upgrade::Version;
 use libp2p::futures::{AsyncWriteExt, StreamExt};
 use libp2p::identity::Keypair;
@@ -41,7 +43,10 @@ impl Stranger {
             loop {
                 tokio::select! {
                     _ = swarm.select_next_some() => {}
-                    Some(address) = dialed.recv() => swarm.dial(address).unwrap(),
+                    Some(address) = dialed.recv() => {
+                        // It may be connected, or about to be.
+                        let _ = swarm.dial(address);
+                    }
                 }
             }
         });
@@ -52,13 +57,13 @@ impl Stranger {
     pub(crate) async fn open(&mut self, node: &Libp2p, bytes: &[u8]) -> Stream {
         let address: Multiaddr = node.local_address().as_str().parse().unwrap();
         let Some(libp2p::multiaddr::Protocol::P2p(peer)) = address.iter().last() else { panic!("no peer") };
-        self.dial.send(address).await.unwrap();
         let mut stream = loop {
-            // Until it is connected.
+            // Until it is connected, and again should the connection be closed before anything goes over it.
+            self.dial.send(address.clone()).await.unwrap();
             if let Ok(stream) = self.control.open_stream(peer, protocol()).await {
                 break stream;
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         };
         stream.write_all(bytes).await.unwrap();
         stream.flush().await.unwrap();
