@@ -20,7 +20,7 @@ use crate::requirement::Requirement;
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 pub(crate) type Local<T> = Pin<Box<dyn Future<Output = T>>>;
 /// What runs the futures of a suite: the host's runtime.
-pub(crate) type Executor = dyn Fn(Local<()>) + Send + Sync;
+type Executor = dyn Fn(Local<()>) + Send + Sync;
 
 /// How long anything may take that a check waits for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -169,12 +169,13 @@ pub(crate) fn run<C: Context>(
     checks: &[Check<C>],
     always: Always,
     context: impl Fn() -> C,
-    executor: &Arc<Executor>,
+    executor: impl Fn(Local<()>) + Send + Sync + 'static,
 ) -> Result<Report, Failures> {
+    let executor: Arc<Executor> = Arc::new(executor);
     let mut report = Report::default();
     let mut violations = Vec::new();
     for check in checks {
-        let (sentence, found) = match run_one(check, always, &Arc::new(context()), executor) {
+        let (sentence, found) = match run_one(check, always, &Arc::new(context()), &executor) {
             Ok(()) => {
                 report.passed.push(check.name);
                 continue;
@@ -277,13 +278,13 @@ pub(crate) async fn poll_and_drop(times: usize, future: impl Future) {
 /// Every sentence that a suite knows, each once: those that are checked, then the others.
 pub(crate) fn requirements<C>(
     checks: &[Check<C>],
-    always: &[&'static str],
+    always: Always,
     unchecked: &[Requirement],
 ) -> Vec<Requirement> {
     let mut all: Vec<Requirement> = Vec::new();
-    let checked = checks.iter().flat_map(|check| check.sentences).chain(always);
-    for requirement in checked.map(|sentence| Requirement::checked(sentence)).chain(unchecked.iter().copied())
-    {
+    let always = [Some(always.panics), always.ends, always.waits].into_iter().flatten();
+    let checked = checks.iter().flat_map(|check| check.sentences.iter().copied()).chain(always);
+    for requirement in checked.map(Requirement::checked).chain(unchecked.iter().copied()) {
         if all.iter().all(|known| known.sentence != requirement.sentence) {
             all.push(requirement);
         }

@@ -9,7 +9,7 @@ use qis_route::{Descriptor, Peer};
 use super::Setup;
 use super::members::{Member, Members, address, domain, other_space, situation, space};
 use crate::requirement::Requirement;
-use crate::runner::{Check, Outcome, Stop, broken, check, ensure, poll_and_drop};
+use crate::runner::{Always, Check, Outcome, Stop, broken, check, ensure, poll_and_drop};
 
 const REPLACES: &str = "`announce` replaces the descriptor of the same author and domain.";
 const FOUND: &str = "Who has announced is found, if not at once, by a look-up for the very fingerprint.";
@@ -25,13 +25,15 @@ const VOUCHED: &str =
 const SAMPLE: &str = "`sample` returns at most `k` members of the network, no author twice.";
 const OTHERS: &str = "Each is as likely as another as far as the directory can, and others come each time.";
 const SEVERAL: &str = "All are called from the node's driver, several at a time.";
-pub(super) const WAITS: &str = "They may wait for a network, as futures that do not block the thread.";
+const WAITS: &str = "They may wait for a network, as futures that do not block the thread.";
 const DROPPED: &str = "The router gives up a look-up that takes longer than its time-out; the future may be dropped then, which must leave \
      nothing broken.";
-pub(super) const PANICS: &str =
-    "It does not panic: a panic is contained, and counts as an answer that failed.";
+const PANICS: &str = "It does not panic: a panic is contained, and counts as an answer that failed.";
 
 const ALLOWED: &str = "it says what is allowed";
+
+pub(super) const ALWAYS: Always =
+    Always { of: "directory", panics: PANICS, ends: Some(WAITS), waits: Some(WAITS) };
 
 pub(super) const UNCHECKED: &[Requirement] = &[
     Requirement::unchecked(

@@ -36,7 +36,7 @@ use qis_packet::Identity;
 use qis_route::Directory;
 
 use crate::requirement::Requirement;
-use crate::runner::{self, Always, BoxError, Context, Local, PATIENCE, Watch};
+use crate::runner::{self, BoxError, Context, Local, PATIENCE, Watch};
 use crate::{Failures, Report};
 
 /// The suite for a [`Directory`].
@@ -94,26 +94,19 @@ impl Suite {
         self,
         executor: impl Fn(Pin<Box<dyn Future<Output = ()>>>) + Send + Sync + 'static,
     ) -> Result<Report, Failures> {
-        let always = Always {
-            of: "directory",
-            panics: checks::PANICS,
-            ends: Some(checks::WAITS),
-            waits: Some(checks::WAITS),
-        };
         let setup = || Setup {
             network: Arc::clone(&self.network),
             members: self.members,
             patience: self.patience,
             watch: Watch::default(),
         };
-        let executor: Arc<runner::Executor> = Arc::new(executor);
-        runner::run(checks::CHECKS, always, setup, &executor)
+        runner::run(checks::CHECKS, checks::ALWAYS, setup, executor)
     }
 
     /// The sentences of the trait's list, and which of them are checked.
     #[must_use]
     pub fn requirements() -> Vec<Requirement> {
-        runner::requirements(checks::CHECKS, &[checks::PANICS, checks::WAITS], checks::UNCHECKED)
+        runner::requirements(checks::CHECKS, checks::ALWAYS, checks::UNCHECKED)
     }
 }
 

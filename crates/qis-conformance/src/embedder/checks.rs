@@ -5,7 +5,7 @@ use qis_fingerprint::{EmbedError, EmbedErrorKind, Embedder, Fingerprint};
 
 use super::Setup;
 use crate::requirement::Requirement;
-use crate::runner::{Check, Context, Outcome, Stop, broken, check, ensure, poll_and_drop};
+use crate::runner::{Always, Check, Context, Outcome, Stop, broken, check, ensure, poll_and_drop};
 
 const ONE_EACH: &str = "One fingerprint a text, in the order of the texts.";
 const IN_SPACE: &str = "Each is in `space`, and all have the same number of dimensions.";
@@ -16,7 +16,9 @@ const DROPPED: &str =
     "The caller owns the time-out and may drop the future, which must leave nothing broken.";
 const REFUSED: &str =
     "A text that can't be embedded is an error of kind `EmbedErrorKind::Text`, never a made-up fingerprint.";
-pub(super) const PANICS: &str = "It does not panic, whatever the text.";
+const PANICS: &str = "It does not panic, whatever the text.";
+
+pub(super) const ALWAYS: Always = Always { of: "embedder", panics: PANICS, ends: None, waits: None };
 
 pub(super) const UNCHECKED: &[Requirement] = &[
     Requirement::unchecked(

@@ -28,7 +28,7 @@ use std::time::Duration;
 use qis_fingerprint::Embedder;
 
 use crate::requirement::Requirement;
-use crate::runner::{self, Always, BoxError, Context, Local, PATIENCE, Watch};
+use crate::runner::{self, BoxError, Context, Local, PATIENCE, Watch};
 use crate::{Failures, Report};
 
 /// The suite for an [`Embedder`].
@@ -88,7 +88,6 @@ impl Suite {
         self,
         executor: impl Fn(Pin<Box<dyn Future<Output = ()>>>) + Send + Sync + 'static,
     ) -> Result<Report, Failures> {
-        let always = Always { of: "embedder", panics: checks::PANICS, ends: None, waits: None };
         let setup = || Setup {
             open: Arc::clone(&self.open),
             alike: self.alike.clone(),
@@ -96,14 +95,13 @@ impl Suite {
             patience: self.patience,
             watch: Watch::default(),
         };
-        let executor: Arc<runner::Executor> = Arc::new(executor);
-        runner::run(checks::CHECKS, always, setup, &executor)
+        runner::run(checks::CHECKS, checks::ALWAYS, setup, executor)
     }
 
     /// The sentences of the trait's list, and which of them are checked.
     #[must_use]
     pub fn requirements() -> Vec<Requirement> {
-        runner::requirements(checks::CHECKS, &[checks::PANICS], checks::UNCHECKED)
+        runner::requirements(checks::CHECKS, checks::ALWAYS, checks::UNCHECKED)
     }
 }
 

@@ -10,7 +10,7 @@ use super::crashes::{
 };
 use super::history::{content, delete, history, model, put};
 use crate::requirement::Requirement;
-use crate::runner::{Check, Context, Outcome, Stop, broken, check, ensure, poll_and_drop};
+use crate::runner::{Always, Check, Context, Outcome, Stop, broken, check, ensure, poll_and_drop};
 
 pub(super) const SURVIVES: &str =
     "Once `commit` returns `Ok`, all operations of the batch survive a crash and a power loss.";
@@ -26,10 +26,12 @@ const LIMIT: &str = "It returns exactly `limit` of them, and fewer only when the
 pub(super) const CORRUPT: &str = "After a write that failed in a way that leaves the outcome unknown (a failed fsync), every later \
      `commit` fails with `HostErrorKind::Corrupt`.";
 pub(super) const FULL: &str = "A full disk is `HostErrorKind::Full`, and a later commit may succeed.";
-pub(super) const PANICS: &str =
+const PANICS: &str =
     "It does not panic: a panic is contained, and the node stops as after `HostErrorKind::Corrupt`.";
 
 const NODE: &str = "it is the node's part";
+
+pub(super) const ALWAYS: Always = Always { of: "store", panics: PANICS, ends: None, waits: None };
 
 pub(super) const UNCHECKED: &[Requirement] = &[
     Requirement::unchecked(

@@ -6,18 +6,20 @@ use super::cases::{Case, Site, author, vector};
 use super::{Setup, WorksOn};
 use crate::random::Random;
 use crate::requirement::Requirement;
-use crate::runner::{Check, Outcome, Stop, broken, check, ensure};
+use crate::runner::{Always, Check, Outcome, Stop, broken, check, ensure};
 
 const PURE: &str = "It is a pure function: the same own data and the same set of samples give the same result, bit for bit, on every \
      call and every machine.";
 const STATELESS: &str = "It reads no clock, random numbers or state.";
 const ORDER: &str = "It does not depend on the order samples arrived in.";
-pub(super) const ENDS: &str =
+const ENDS: &str =
     "It never panics and always ends, whatever the samples claim: peers choose every number in them.";
 const FINITE: &str = "What it gives is finite.";
 const ACCOUNTS: &str = "`Synthesis::contributions` accounts for every sample, in the samples' order.";
 const WEIGHTS: &str = "The weights are from 0 to 1, and add up to 1 unless the rule abstained or nothing of the peers' carried weight.";
 const ABSTAINS: &str = "Without usable samples it either gives the site's own estimate and says so in `Synthesis::abstained`, or an error.";
+
+pub(super) const ALWAYS: Always = Always { of: "synthesizer", panics: ENDS, ends: Some(ENDS), waits: None };
 
 pub(super) const UNCHECKED: &[Requirement] = &[
     Requirement::unchecked(

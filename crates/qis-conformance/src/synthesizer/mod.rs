@@ -23,7 +23,7 @@ use qis_synth::evidence::Family;
 use qis_synth::{Samples, Synthesis, SynthesisError, Synthesizer};
 
 use crate::requirement::Requirement;
-use crate::runner::{self, Always, Context, PATIENCE, Watch};
+use crate::runner::{self, Context, PATIENCE, Watch};
 use crate::{Failures, Report, block_on};
 use cases::Site;
 
@@ -64,22 +64,19 @@ impl Suite {
     ///
     /// [`Failures`], which names each broken sentence of the trait's list.
     pub fn run(self) -> Result<Report, Failures> {
-        let always =
-            Always { of: "synthesizer", panics: checks::ENDS, ends: Some(checks::ENDS), waits: None };
         let setup = || Setup {
             rule: Arc::clone(&self.rule),
             works_on: self.works_on,
             patience: self.patience,
             watch: Watch::default(),
         };
-        let executor: Arc<runner::Executor> = Arc::new(block_on);
-        runner::run(checks::CHECKS, always, setup, &executor)
+        runner::run(checks::CHECKS, checks::ALWAYS, setup, block_on)
     }
 
     /// The sentences of the trait's list, and which of them are checked.
     #[must_use]
     pub fn requirements() -> Vec<Requirement> {
-        runner::requirements(checks::CHECKS, &[checks::ENDS], checks::UNCHECKED)
+        runner::requirements(checks::CHECKS, checks::ALWAYS, checks::UNCHECKED)
     }
 }
 

@@ -9,7 +9,7 @@ use qis_route::{Address, HostError, HostErrorKind};
 use super::{Endpoint, Setup};
 use crate::alarm::sleep;
 use crate::requirement::Requirement;
-use crate::runner::{Check, Outcome, Stop, broken, check, ensure, poll_and_drop};
+use crate::runner::{Always, Check, Outcome, Stop, broken, check, ensure, poll_and_drop};
 
 const ONE_FRAME: &str = "`send` hands over one whole frame to the address it is given, or fails.";
 const WHOLE: &str = "Frames may be lost, repeated and reordered on the way, but not cut, joined or altered.";
@@ -23,10 +23,13 @@ const FROM: &str = "The `from` that the other side's host passes to its node is 
 const MANY: &str = "`send` is called from the node's driver, many calls at a time, in no order.";
 const IN_TIME: &str = "It returns within `allowed`.";
 const DROPPED: &str = "The driver may drop the future later than that, which must leave nothing broken.";
-pub(super) const BLOCKS: &str = "It waits as a future and does not block the thread that polls it.";
-pub(super) const PANICS: &str = "It does not panic: a panic is contained, and ends the delivery as failed.";
+const BLOCKS: &str = "It waits as a future and does not block the thread that polls it.";
+const PANICS: &str = "It does not panic: a panic is contained, and ends the delivery as failed.";
 const MAY_PASS: &str = "A failure that may pass is of a retryable kind.";
 const NEVER: &str = "One that never will, as of a frame that is too large, is `HostErrorKind::Refused`.";
+
+pub(super) const ALWAYS: Always =
+    Always { of: "transport", panics: PANICS, ends: Some(BLOCKS), waits: Some(BLOCKS) };
 
 pub(super) const UNCHECKED: &[Requirement] = &[
     Requirement::unchecked(

@@ -51,7 +51,7 @@ use std::time::Duration;
 use qis_route::{Address, Transport};
 
 use crate::requirement::Requirement;
-use crate::runner::{self, Always, BoxError, Context, Local, PATIENCE, Stop, Watch};
+use crate::runner::{self, BoxError, Context, Local, PATIENCE, Stop, Watch};
 use crate::{Failures, Report};
 
 pub use inbox::Inbox;
@@ -108,26 +108,19 @@ impl Suite {
         self,
         executor: impl Fn(Pin<Box<dyn Future<Output = ()>>>) + Send + Sync + 'static,
     ) -> Result<Report, Failures> {
-        let always = Always {
-            of: "transport",
-            panics: checks::PANICS,
-            ends: Some(checks::BLOCKS),
-            waits: Some(checks::BLOCKS),
-        };
         let setup = || Setup {
             open: Arc::clone(&self.open),
             patience: self.patience,
             never: self.never.clone(),
             watch: Watch::default(),
         };
-        let executor: Arc<runner::Executor> = Arc::new(executor);
-        runner::run(checks::CHECKS, always, setup, &executor)
+        runner::run(checks::CHECKS, checks::ALWAYS, setup, executor)
     }
 
     /// The sentences of the trait's list, and which of them are checked.
     #[must_use]
     pub fn requirements() -> Vec<Requirement> {
-        runner::requirements(checks::CHECKS, &[checks::PANICS, checks::BLOCKS], checks::UNCHECKED)
+        runner::requirements(checks::CHECKS, checks::ALWAYS, checks::UNCHECKED)
     }
 }
 
