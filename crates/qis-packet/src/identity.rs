@@ -103,10 +103,12 @@ impl PublicKey {
     ///
     /// [`KeyError`] when the bytes are no point of the curve or one of small order, for which signatures prove nothing.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
-        match VerifyingKey::from_bytes(bytes) {
-            Ok(key) if !key.is_weak() => Ok(Self(*bytes)),
-            _ => Err(KeyError),
-        }
+        let check = || VerifyingKey::from_bytes(bytes).is_ok_and(|key| !key.is_weak());
+        #[cfg(feature = "memo")]
+        let is_key = crate::memo::remembered_key(bytes, check);
+        #[cfg(not(feature = "memo"))]
+        let is_key = check();
+        if is_key { Ok(Self(*bytes)) } else { Err(KeyError) }
     }
 
     /// The bytes of the key.
@@ -142,7 +144,7 @@ impl PublicKey {
             VerifyingKey::from_bytes(&self.0).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
         };
         #[cfg(feature = "memo")]
-        return crate::memo::remembered(&self.0, message, signature, verify);
+        return crate::memo::remembered_signature(&self.0, message, signature, verify);
         #[cfg(not(feature = "memo"))]
         verify()
     }
