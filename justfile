@@ -25,6 +25,11 @@ chaos *ARGS:
 threads:
     RUSTFLAGS="--cfg shuttle" CARGO_TARGET_DIR=target/shuttle cargo test -p qis --test threads
 
+# The no_std crates' unit tests under AddressSanitizer, and as a big-endian machine in Miri; wants a nightly toolchain with Miri.
+memory:
+    ci/sanitizers address
+    ci/sanitizers miri
+
 # What a node keeps a second, and what a flood does to that; `just load --rate 10000 --seconds 600 --out out`.
 load *ARGS:
     cargo run --release -p qis-cli -- load {{ ARGS }}
