@@ -72,6 +72,23 @@ impl RotationStatement {
         self.time
     }
 
+    /// Puts first those statements that lead from `key` back to the keys before it, latest first, and gives their number. The others, which
+    /// are of other authors or repeat one, come after them in no order.
+    pub fn chain(mut key: PublicKey, statements: &mut [Self]) -> usize {
+        let mut led = 0;
+        while let Some((first, rest)) = statements.get_mut(led..).and_then(<[Self]>::split_first_mut) {
+            if first.new != key {
+                match rest.iter_mut().find(|one| one.new == key) {
+                    Some(one) => core::mem::swap(first, one),
+                    None => break,
+                }
+            }
+            key = first.old;
+            led += 1;
+        }
+        led
+    }
+
     /// The [`BYTES`](Self::BYTES) of the statement.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -140,6 +157,24 @@ mod tests {
         let (statement, network) = statement();
         assert_eq!(statement.to_bytes().len(), RotationStatement::BYTES);
         assert_eq!(RotationStatement::verify(&statement.to_bytes(), network), Ok(statement));
+    }
+
+    #[test]
+    fn a_chain_leads_back_from_a_key() {
+        let key = |seed| Identity::from_seed([seed; 32]);
+        let follows = |old, new| {
+            let time = Timestamp::from_unix_seconds(u64::from(new));
+            RotationStatement::new(&key(old), &key(new), NetworkId::new("test"), time)
+        };
+        let mut statements = [follows(1, 2), follows(7, 8), follows(3, 4), follows(2, 3), follows(3, 4)];
+        assert_eq!(RotationStatement::chain(key(4).public_key(), &mut statements), 3);
+        assert_eq!(statements[..3], [follows(3, 4), follows(2, 3), follows(1, 2)]);
+        assert!(statements[3..].contains(&follows(7, 8)) && statements[3..].contains(&follows(3, 4)));
+        assert_eq!(RotationStatement::chain(key(9).public_key(), &mut statements), 0);
+        // Whoever holds both keys can state that each follows the other.
+        let mut circle = [follows(1, 2), follows(2, 1)];
+        assert_eq!(RotationStatement::chain(key(1).public_key(), &mut circle), 2);
+        assert_eq!(RotationStatement::chain(key(1).public_key(), &mut []), 0);
     }
 
     #[test]

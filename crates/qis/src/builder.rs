@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use qis_fingerprint::{Embedder, Fingerprint, HashEmbedder};
 use qis_packet::{
-    DomainTag, Epoch, Frame, Identity, Lifetime, MIN_LINK_FRAME, NetworkId, PublicKey, RotationStatement,
-    SKEW_SECONDS, SiteSecret,
+    DomainTag, Epoch, Frame, Identity, Lifetime, MIN_LINK_FRAME, NetworkId, RotationStatement, SKEW_SECONDS,
+    SiteSecret,
 };
 use qis_route::overlay::{
     Admission, MAX_CREDENTIAL_BYTES, MAX_OVERLAY_DIMS, Open, OverlayConfig, Overlays, StatementError,
@@ -305,7 +305,9 @@ impl NodeBuilder {
         if self.keep_secret {
             router.keep_secret();
         }
-        for statement in latest_first(key, self.rotations) {
+        let mut rotations = self.rotations;
+        RotationStatement::chain(key, &mut rotations);
+        for statement in rotations {
             router.set_rotation(statement)?;
         }
         for (tag, selection) in selections {
@@ -379,18 +381,6 @@ impl NodeBuilder {
         runtime.spawn(node.run());
         Ok(node)
     }
-}
-
-/// The statements as they lead from a key to those before it, then those that do not.
-fn latest_first(mut key: PublicKey, mut statements: Vec<RotationStatement>) -> Vec<RotationStatement> {
-    let mut ordered = Vec::new();
-    while let Some(at) = statements.iter().position(|statement| statement.new_key() == key) {
-        let statement = statements.swap_remove(at);
-        key = statement.old();
-        ordered.push(statement);
-    }
-    ordered.extend(statements);
-    ordered
 }
 
 /// Embeds the situations of domains whose packets in the store have a compact fingerprint, so that the router has the exact one again before it looks

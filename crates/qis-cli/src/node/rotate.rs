@@ -13,12 +13,8 @@ use crate::hex;
 /// The statements that a configuration names: each leads to the node's key.
 pub(super) fn statements(config: &Config, identity: &Identity) -> Result<Vec<RotationStatement>, NodeError> {
     let read = |path: &PathBuf| keys::read_statement(path, config.network());
-    let all = config.node.rotations.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let (mut key, mut led) = (identity.public_key(), 0);
-    while let Some(statement) = all.iter().find(|one| one.new_key() == key).filter(|_| led < all.len()) {
-        (key, led) = (statement.old(), led + 1);
-    }
-    if led < all.len() {
+    let mut all = config.node.rotations.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    if RotationStatement::chain(identity.public_key(), &mut all) < all.len() {
         let problem = "they do not all lead to the node's key, or one is there twice".to_owned();
         return Err(NodeError::Setting { field: "rotations in [node]", problem });
     }
