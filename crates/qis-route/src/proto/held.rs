@@ -70,11 +70,20 @@ impl Held {
     fn places(&self, nonce: u64, id: &PacketId) -> impl Iterator<Item = usize> + use<> {
         let start = id.as_bytes().first_chunk().copied().map_or(0, u64::from_le_bytes);
         let hash = SplitMix::new(start ^ SplitMix::new(nonce).next()).next();
-        let (first, step) = (hash & 0xffff_ffff, hash >> 32 | 1);
         let bits = (self.bits.len() as u64 * 8).max(1);
-        (0..u64::from(self.hashes)).map(move |at| {
+        let (mut place, mut step) = ((hash & 0xffff_ffff) % bits, (hash >> 32 | 1) % bits);
+        (1..=u64::from(self.hashes)).map(move |at| {
+            let here = place;
+            // By the differences of the sum, of which few have to be divided.
+            place += step;
+            step += at;
+            for sum in [&mut place, &mut step] {
+                if *sum >= bits {
+                    *sum %= bits;
+                }
+            }
             // Below the number of bits, which is small.
-            usize::try_from((first + at * step + (at * at * at - at) / 6) % bits).unwrap_or_default()
+            usize::try_from(here).unwrap_or_default()
         })
     }
 }
@@ -110,6 +119,21 @@ mod tests {
             assert!((mistaken as f64) < most * 100_000.0, "{count}: {mistaken}");
         }
         assert!(!Held::of(7, ids(0, 0).iter()).contains(7, &ids(0, 1)[0]), "who has nothing needs all");
+    }
+
+    #[test]
+    fn places_are_those_of_the_formula() {
+        for (bytes, hashes) in [(1, 16), (3, 7), (32, 16), (296, 16), (296, 1)] {
+            let held = Held::from_parts(&vec![0; bytes], hashes).unwrap();
+            for id in ids(0, 50) {
+                let start = u64::from_le_bytes(*id.as_bytes().first_chunk().unwrap());
+                let hash = SplitMix::new(start ^ SplitMix::new(5).next()).next();
+                let (a, b) = (hash & 0xffff_ffff, hash >> 32 | 1);
+                let place = |i: u64| ((a + i * b + (i * i * i - i) / 6) % (bytes as u64 * 8)) as usize;
+                let expected: Vec<usize> = (0..u64::from(hashes)).map(place).collect();
+                assert_eq!(held.places(5, &id).collect::<Vec<_>>(), expected);
+            }
+        }
     }
 
     #[test]

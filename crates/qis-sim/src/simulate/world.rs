@@ -174,6 +174,9 @@ impl State {
     }
 
     pub(super) fn is_cut(&self, from: &Address, to: usize) -> bool {
+        if self.cuts.is_empty() {
+            return false;
+        }
         let Some(&from) = self.places.get(from) else { return false };
         self.cuts.iter().any(|(a, b)| a[from] && b[to])
     }
