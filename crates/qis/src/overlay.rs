@@ -22,6 +22,9 @@ pub(crate) const MOST_BOOTSTRAP: usize = 16;
 const KEEP_FIRST: Duration = Duration::from_secs(60);
 const KEEP_EVERY: Duration = Duration::from_secs(3600);
 
+/// How often a node says again what it is because others hold something newer: once is enough, unless two go on by one key.
+const OUTDO_EVERY: Duration = Duration::from_secs(300);
+
 /// The most nodes that one look-up or draw finds.
 const MOST_FOUND: u8 = 200;
 
@@ -75,6 +78,8 @@ struct Situation {
     domain: Option<DomainTag>,
     codes: Vec<i8>,
     order: Order,
+    /// When it was last said again, because others held something newer.
+    outdone_at: Option<Duration>,
 }
 
 /// A node's overlays, and what the router and the host want of them.
@@ -239,7 +244,8 @@ impl OverlayPart {
         fingerprint: &Fingerprint,
     ) -> Result<(), HostError> {
         let space = fingerprint.space();
-        let before = self.situations.get(&space).map(|situation| situation.order);
+        let known = self.situations.get(&space);
+        let (before, outdone_at) = (known.map(|known| known.order), known.and_then(|known| known.outdone_at));
         let next = |before: Order| Order { sequence: before.sequence.saturating_add(1), ..before };
         let order = before.map_or(self.opening, next);
         let statement = Statement {
@@ -254,7 +260,7 @@ impl OverlayPart {
         let announced = self.overlays.announce(now.elapsed, &descriptor);
         announced.map_err(|error| HostError::new(HostErrorKind::Refused, error))?;
         let codes = fingerprint.codes().to_vec();
-        self.situations.insert(space, Situation { domain, codes, order });
+        self.situations.insert(space, Situation { domain, codes, order, outdone_at });
         Ok(())
     }
 
@@ -295,9 +301,29 @@ impl OverlayPart {
         }
     }
 
+    /// Describes this node anew in a space where others hold a descriptor of an earlier life that is newer: until then they answer it nothing.
+    fn outdo(&mut self, now: Moment, author: &Author, space: SpaceId, order: Order) {
+        self.opening = self.opening.max(order);
+        let Some(situation) = self.situations.get_mut(&space) else { return };
+        if situation.outdone_at.is_some_and(|at| now.elapsed < at.saturating_add(OUTDO_EVERY)) {
+            return;
+        }
+        situation.outdone_at = Some(now.elapsed);
+        situation.order = situation.order.max(order);
+        let (domain, codes) = (situation.domain, situation.codes.clone());
+        if let Ok(fingerprint) = Fingerprint::from_codes(space, codes) {
+            // There is none only if the numbers of that incarnation are used up: then a key has to follow.
+            let _ = self.describe(now, author, domain, &fingerprint);
+        }
+    }
+
     /// Takes note of what an overlay tells; returns what the router is to hear of it.
-    fn take_event(&mut self, now: Moment, space: SpaceId, event: Event) -> Option<Input> {
+    fn take_event(&mut self, now: Moment, author: &Author, space: SpaceId, event: Event) -> Option<Input> {
         match event {
+            Event::Outdated { order } => {
+                self.outdo(now, author, space, order);
+                None
+            }
             Event::Sampled { id, members, .. } => {
                 let mut search = self.searches.remove(&(space, id))?;
                 search.members = members.iter().filter_map(|contact| contact.to_peer(space)).collect();
@@ -350,7 +376,7 @@ impl OverlayPart {
                     let _ = router.receive_packet(now, &packet);
                 }
                 Output::Event(event) => {
-                    if let Some(input) = self.take_event(now, space, event) {
+                    if let Some(input) = self.take_event(now, router.author(), space, event) {
                         organisations.learn(&input);
                         router.handle(now, input);
                     }

@@ -214,6 +214,31 @@ async fn a_node_that_restarts_is_the_same_one_and_is_found_where_it_is_now() {
 }
 
 #[tokio::test]
+async fn a_node_whose_clock_was_ahead_is_found_where_it_is_once_the_clock_is_right() {
+    let mut ring = Ring::of(8, Network::new()).await;
+    ring.nodes[3].shutdown().await;
+    let month_ahead = ManualClock::at(Timestamp::from_unix_seconds(START + 30 * 24 * 3600));
+    let situated = |degrees: &str| Domain::delta(DOMAIN, 1).unwrap().situation(degrees);
+    let builder = ring.builder(3).clock(month_ahead.clone()).bootstrap([address(1)]);
+    ring.nodes[3] = ring.start(builder.config(config()).domain(situated("135"))).await;
+    for _ in 0..20 {
+        month_ahead.advance(Duration::from_secs(1));
+        ring.pass(1).await;
+    }
+    ring.nodes[3].shutdown().await;
+    ring.pass(2).await;
+    // What it says of itself now is a month older than what the others hold.
+    let builder = ring.builder(3).transport(ring.net.transport("node-9").unwrap()).bootstrap([address(1)]);
+    ring.nodes[3] = ring.start(builder.config(config()).domain(situated("315"))).await;
+    ring.pass(20).await;
+    let receipt = ring.emit(7, 1.0).await;
+    assert!(to(&receipt).contains("node-9"), "{:?}", to(&receipt));
+    assert_eq!(receipt.delivered(), 5, "{receipt:?}");
+    let stale = |node: &Node| node.overlay_stats().unwrap().stats.refused(OverlayRefusal::Stale);
+    assert!(ring.nodes.iter().map(stale).sum::<u64>() > 0, "nobody held what was newer");
+}
+
+#[tokio::test]
 async fn a_situation_that_changes_is_where_the_node_is_found_from_then_on() {
     let ring = Ring::of(20, Network::new()).await;
     let node = ring.nodes[0].clone();

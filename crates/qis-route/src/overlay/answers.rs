@@ -56,7 +56,10 @@ impl Overlay {
                 (None, None, codes)
             }
             Subject::Asker { descriptor } => {
-                let asker = self.learn(descriptor).ok()?;
+                let asker = match self.learn_asker(nonce, descriptor) {
+                    Ok(asker) => asker,
+                    Err(answer) => return answer,
+                };
                 let author = asker.contact.author();
                 self.revive(author);
                 (Some(author), Some(asker), &[][..])
@@ -110,7 +113,10 @@ impl Overlay {
     }
 
     fn answer_link(&mut self, nonce: u64, kind: LinkKind, descriptor: &[u8]) -> Option<Vec<u8>> {
-        let new = self.learn(descriptor).ok()?;
+        let new = match self.learn_asker(nonce, descriptor) {
+            Ok(new) => new,
+            Err(answer) => return answer,
+        };
         let author = new.contact.author();
         self.revive(author);
         let kept = match kind {
@@ -131,7 +137,10 @@ impl Overlay {
 
     fn answer_gossip(&mut self, nonce: u64, kind: GossipKind, descriptors: &[&[u8]]) -> Option<Vec<u8>> {
         // The first one is the sender's; an exchange with nobody is none.
-        let sender = self.learn(descriptors.first()?).ok()?;
+        let sender = match self.learn_asker(nonce, descriptors.first()?) {
+            Ok(sender) => sender,
+            Err(answer) => return answer,
+        };
         self.revive(sender.contact.author());
         let own = match kind {
             GossipKind::Near => self.gossip_for(sender.contact.direction()?, sender.contact.author()),

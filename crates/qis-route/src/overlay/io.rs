@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use qis_packet::Order;
+
 use super::Contact;
 use crate::Address;
 
@@ -48,6 +50,13 @@ pub enum Event {
     Settled {
         /// How many contacts it has.
         contacts: usize,
+    },
+    /// Others hold a descriptor that this node has signed, newer than its present one: of a life in which its clock was ahead, say, and of which
+    /// it has kept nothing. They take nothing that is older, so describe the node anew, by an order above this one. Told whenever it turns up: give
+    /// it some minutes each time, since two nodes that go on by one key would outdo each other without end.
+    Outdated {
+        /// That of the newer descriptor.
+        order: Order,
     },
     /// A packet came with a request: what is in it, and whether it is wanted, is for the router.
     Packet {

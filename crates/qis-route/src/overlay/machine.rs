@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qis_fingerprint::{Fingerprint, SpaceId};
-use qis_packet::{AuthorId, Frame, FrameKind, MAX_PACKET_BYTES, Timestamp};
+use qis_packet::{AuthorId, Frame, FrameKind, MAX_PACKET_BYTES, Order, Timestamp};
 
 use super::bucket::{Bucket, Buckets};
 use super::contacts::MOST_DEAD_BYTES;
@@ -139,7 +139,7 @@ impl Overlay {
         self.me = me;
         self.set_state_bytes(self.config.state_bytes);
         self.sort_anew();
-        self.look_for_myself(now, &[]);
+        self.refresh(now);
         Ok(())
     }
 
@@ -374,6 +374,18 @@ impl Overlay {
     pub(super) fn tell(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
     }
+
+    /// Tells that this node has said something newer in another life; one such event that waits is enough.
+    pub(super) fn tell_outdated(&mut self, order: Order) {
+        let waiting = self.outputs.iter_mut().find_map(|output| match output {
+            Output::Event(Event::Outdated { order }) => Some(order),
+            _ => None,
+        });
+        match waiting {
+            Some(waiting) => *waiting = order.max(*waiting),
+            None => self.tell(Event::Outdated { order }),
+        }
+    }
 }
 
 /// What of the budget the tables do not get.
@@ -389,7 +401,7 @@ mod tests {
     use super::*;
     use crate::proto::Rate;
     use proptest::prelude::*;
-    use qis_packet::{Identity, NetworkId, Order};
+    use qis_packet::{Identity, NetworkId};
 
     const ZERO: Duration = Duration::ZERO;
 
@@ -443,23 +455,84 @@ mod tests {
             sent(overlay).len()
         };
         assert_eq!(link(&good(2, 7), &mut overlay), 1);
-        assert_eq!(link(&good(2, 6), &mut overlay), 0);
         assert_eq!(link(&good(1, 9), &mut overlay), 0);
         assert_eq!(link(&descriptor(3, 1, 0, "b", "net"), &mut overlay), 0);
         assert_eq!(link(&descriptor(3, 1, 0, "a", "other"), &mut overlay), 0);
         assert_eq!(link(b"nothing", &mut overlay), 0);
-        for (refusal, count) in [
-            (Refusal::Stale, 1),
-            (Refusal::Own, 1),
-            (Refusal::WrongSpace, 1),
-            (Refusal::Signature, 1),
-            (Refusal::Malformed, 1),
-        ] {
+        for (refusal, count) in
+            [(Refusal::Own, 1), (Refusal::WrongSpace, 1), (Refusal::Signature, 1), (Refusal::Malformed, 1)]
+        {
             assert_eq!(overlay.stats().refused(refusal), count, "{refusal}");
         }
         assert_eq!(overlay.contacts(), (1, 0, 0));
         assert_eq!(link(&good(2, 8), &mut overlay), 1, "a newer one takes its place");
         assert_eq!(overlay.contacts(), (1, 0, 0));
+    }
+
+    #[test]
+    fn who_says_something_old_is_told_what_it_has_said_since() {
+        let mut holder = overlay(OverlayConfig::default());
+        let (old, new) = (good(2, 3), descriptor(2, -9, 9, "a", "net"));
+        hand(&mut holder, &Message::Link { nonce: 1, kind: LinkKind::Near, descriptor: &new });
+        sent(&mut holder);
+        let kind = GossipKind::Near;
+        for (nonce, request) in [
+            (2, Message::Link { nonce: 2, kind: LinkKind::Near, descriptor: &old }),
+            (
+                3,
+                Message::Find {
+                    nonce: 3,
+                    limit: 5,
+                    subject: Subject::Asker { descriptor: &old },
+                    packet: &[],
+                },
+            ),
+            (4, Message::Gossip { nonce: 4, kind, descriptors: vec![&old] }),
+        ] {
+            hand(&mut holder, &request);
+            let [answer] = &sent(&mut holder)[..] else { panic!("not one answer to {request:?}") };
+            let expected = Message::Outdated { nonce, descriptor: &new };
+            assert_eq!(Message::decode(&answer[1..]), Some(expected));
+        }
+        assert_eq!(holder.stats().refused(Refusal::Stale), 3);
+        let author = Identity::from_seed([2; 32]).author();
+        assert_eq!(holder.tables.get(author).unwrap().codes()[1].cast_signed(), -9);
+    }
+
+    #[test]
+    fn a_node_is_told_of_what_it_said_in_another_life_until_it_says_something_newer() {
+        let mut node = overlay(OverlayConfig::default());
+        let outdated = |node: &mut Overlay| {
+            let outputs: Vec<Output> = std::iter::from_fn(|| node.poll_output()).collect();
+            let orders = outputs.iter().filter_map(|output| match output {
+                Output::Event(Event::Outdated { order }) => Some(order.sequence),
+                _ => None,
+            });
+            orders.collect::<Vec<u32>>()
+        };
+        node.start(ZERO, &[peer()]);
+        let nonce = nonce_of(&sent(&mut node)[0]);
+        hand(&mut node, &Message::Outdated { nonce: nonce ^ 1, descriptor: &good(1, 9) });
+        assert_eq!((outdated(&mut node), node.stats().refused(Refusal::Unasked)), (vec![], 1));
+        hand(&mut node, &Message::Outdated { nonce, descriptor: &good(1, 9) });
+        assert_eq!(outdated(&mut node), [9]);
+        // Whoever gossips of it says so too.
+        let gossip = |node: &mut Overlay, sequences: &[u32]| {
+            let descriptors = std::iter::once(good(2, 0)).chain(sequences.iter().map(|&one| good(1, one)));
+            let descriptors: Vec<Vec<u8>> = descriptors.collect();
+            let descriptors = descriptors.iter().map(Vec::as_slice).collect();
+            hand(node, &Message::Gossip { nonce: 1, kind: GossipKind::Near, descriptors });
+        };
+        gossip(&mut node, &[7, 9, 12, 8]);
+        assert_eq!(outdated(&mut node), [12]);
+        node.set_descriptor(ZERO, &good(1, 13)).unwrap();
+        gossip(&mut node, &[9, 13, 12]);
+        assert!(outdated(&mut node).is_empty());
+        // Nobody says it for another.
+        let forged = [&good(1, 90)[..good(1, 90).len() - 1], &[0]].concat();
+        let descriptors = vec![&forged[..]];
+        hand(&mut node, &Message::Gossip { nonce: 1, kind: GossipKind::Near, descriptors });
+        assert!(outdated(&mut node).is_empty());
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub(super) enum Message<'a> {
     Commit { nonce: u64, packet: &'a [u8] },
     /// I have it.
     Committed { nonce: u64 },
+    /// Instead of any other answer: you have said since that you are this.
+    Outdated { nonce: u64, descriptor: &'a [u8] },
 }
 
 /// What is looked for.
@@ -152,6 +154,7 @@ impl Message<'_> {
             Self::Pong { .. } => 10,
             Self::Commit { .. } => 11,
             Self::Committed { .. } => 12,
+            Self::Outdated { .. } => 13,
         }
     }
 
@@ -169,7 +172,8 @@ impl Message<'_> {
             | Self::Ping { nonce }
             | Self::Pong { nonce }
             | Self::Commit { nonce, .. }
-            | Self::Committed { nonce } => nonce,
+            | Self::Committed { nonce }
+            | Self::Outdated { nonce, .. } => nonce,
         }
     }
 
@@ -193,6 +197,7 @@ impl Message<'_> {
                 };
                 append(out, &WireFind { limit: *limit, asker, subject, packet });
             }
+            Self::Outdated { descriptor, .. } => append(out, descriptor),
             Self::Found { descriptor, hints, .. } => {
                 append(out, descriptor);
                 write_list(out, hints, |hint| WireHint {
@@ -276,6 +281,7 @@ impl<'a> Message<'a> {
             10 => Self::Pong { nonce },
             11 => Self::Commit { nonce, packet: reader.next()? },
             12 => Self::Committed { nonce },
+            13 => Self::Outdated { nonce, descriptor: reader.next()? },
             _ => return None,
         };
         let fits = match &message {
@@ -288,7 +294,8 @@ impl<'a> Message<'a> {
             }
             Self::Found { descriptor, .. }
             | Self::Link { descriptor, .. }
-            | Self::Linked { descriptor, .. } => descriptor.len() <= MAX_DESCRIPTOR_BYTES,
+            | Self::Linked { descriptor, .. }
+            | Self::Outdated { descriptor, .. } => descriptor.len() <= MAX_DESCRIPTOR_BYTES,
             Self::Commit { packet, .. } => (1..=MAX_PACKET_BYTES).contains(&packet.len()),
             _ => true,
         };
@@ -383,6 +390,7 @@ mod tests {
             Message::Pong { nonce: 11 },
             Message::Commit { nonce: 12, packet: b"p" },
             Message::Committed { nonce: u64::MAX },
+            Message::Outdated { nonce: 13, descriptor: b"d" },
         ]
     }
 

@@ -137,6 +137,11 @@ impl Overlay {
         if let Some(author) = task.asked() {
             self.bury(now, author);
         }
+        self.go_without(now, task);
+    }
+
+    /// Goes on without an answer, of one who may be there.
+    fn go_without(&mut self, now: Duration, task: Task) {
         if let Task::Find { lookup, asked: Some(author) } = task
             && let Some(lookup) = self.lookup_mut(lookup)
         {
@@ -173,7 +178,8 @@ impl Overlay {
         | Message::Sketches { nonce, .. }
         | Message::Gossiped { nonce, .. }
         | Message::Pong { nonce }
-        | Message::Committed { nonce }) = *message
+        | Message::Committed { nonce }
+        | Message::Outdated { nonce, .. }) = *message
         else {
             return;
         };
@@ -212,6 +218,11 @@ impl Overlay {
                 if let Some(lookup) = self.lookup_mut(lookup) {
                     lookup.committed.push(asked);
                 }
+            }
+            (_, Message::Outdated { descriptor, .. }) => {
+                // Whoever hears of it describes this node anew, and with that it looks for itself again.
+                let _ = self.learn(descriptor);
+                return self.go_without(now, task);
             }
             _ => {
                 self.stats.refuse(Refusal::Mismatch);
@@ -382,7 +393,7 @@ impl Overlay {
             self.lookups = Vec::new();
         }
         match &lookup.purpose {
-            Purpose::Own => self.settled(now, &lookup.codes),
+            Purpose::Own => self.settled(now),
             Purpose::Host { packet, exactly } => {
                 let k = usize::from(lookup.options.k);
                 let wall = self.wall;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use qis_packet::AuthorId;
+use qis_packet::{AuthorId, Order};
 
 use super::answers::borrow;
 use super::descriptor::Contact;
@@ -35,6 +35,8 @@ pub(super) struct Upkeep {
     lookup_at: Option<Duration>,
     /// When it last began to look for itself.
     looked_at: Option<Duration>,
+    /// By which of its descriptors.
+    looked_as: Option<Order>,
     gossips: u32,
     /// Contacts that were lost.
     pub(super) lost: u32,
@@ -201,6 +203,7 @@ impl Overlay {
         self.upkeep.lost = 0;
         self.upkeep.news = 0;
         self.upkeep.looked_at = Some(now);
+        self.upkeep.looked_as = Some(self.me.order());
         if self.upkeep.lookup_at.is_some() {
             self.set_lookup(now);
         }
@@ -333,16 +336,16 @@ impl Overlay {
         }
     }
 
-    /// The node has looked for itself, by a fingerprint of these codes.
-    pub(super) fn settled(&mut self, now: Duration, codes: &[u8]) {
+    /// The node has looked for itself.
+    pub(super) fn settled(&mut self, now: Duration) {
         let contacts = self.tables.len();
         self.tell(Event::Settled { contacts });
         self.upkeep.joining = false;
         self.begin_lookups(now);
         self.begin_samplings(now);
-        if self.me.codes() != codes {
-            // Its situation has changed meanwhile.
-            self.look_for_myself(now, &[]);
+        if self.upkeep.looked_as != Some(self.me.order()) {
+            // It has described itself anew meanwhile.
+            self.refresh(now);
         }
     }
 }
