@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     write("overlay", "ping", &overlay(0, 9))?;
     write("overlay", "found", &overlay(1 | 2, 1))?;
     write("overlay", "link", &[&overlay(2 | 4, 3)[..], &[0]].concat())?;
+    write("overlay", "outdated", &overlay(1 | 2 | 32 | 64, 13))?;
     write("overlay", "found-then-look-up", &[overlay(1 | 2, 1), overlay(8, 9)].concat())?;
 
     let seal = |trailer| Seal {

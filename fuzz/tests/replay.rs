@@ -17,15 +17,17 @@ fn entries(folder: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_target_takes_its_seeds() {
+fn every_target_takes_its_seeds_and_corpus() {
     for Target(name, run) in TARGETS {
-        let seeds = entries(&format!("seeds/{name}"));
-        assert!(!seeds.is_empty(), "{name} has no seeds");
-        for seed in seeds {
-            let bytes = fs::read(&seed).unwrap();
-            // Told when it panics, so that it is known by which.
-            println!("{}", seed.display());
-            run(&bytes);
+        for folder in ["seeds", "corpus"] {
+            let inputs = entries(&format!("{folder}/{name}"));
+            assert!(!inputs.is_empty(), "{name} has none in {folder}");
+            for input in inputs {
+                let bytes = fs::read(&input).unwrap();
+                // Told when it panics, so that it is known by which.
+                println!("{}", input.display());
+                run(&bytes);
+            }
         }
     }
 }
@@ -33,7 +35,7 @@ fn every_target_takes_its_seeds() {
 #[test]
 fn every_target_has_a_program_and_every_folder_a_target() {
     let names: Vec<&str> = TARGETS.iter().map(|Target(name, _)| *name).collect();
-    for folder in ["seeds", "libfuzzer/src/bin"] {
+    for folder in ["seeds", "corpus", "libfuzzer/src/bin"] {
         let found = entries(folder);
         let found: Vec<&str> = found.iter().filter_map(|path| path.file_stem()?.to_str()).collect();
         assert_eq!(found, names, "{folder}");
