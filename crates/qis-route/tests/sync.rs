@@ -16,6 +16,7 @@ use support::{DIMS, Fate, Maker, START, World, config, domain, draft, fingerprin
 const MINUTE: Duration = Duration::from_secs(60);
 const QUERY: u8 = 3;
 const ANSWER: u8 = 4;
+const ROTATION: u8 = 7;
 
 fn syncing(sync: SyncConfig) -> RouterConfig {
     RouterConfig { sync: Some(sync), ..config() }
@@ -112,6 +113,48 @@ fn a_statement_of_a_new_key_that_was_lost_comes_when_the_clock_asks() {
     assert_eq!(held(&world), [3, 4], "two keys, two authors");
     world.pass(3 * MINUTE);
     assert_eq!(held(&world), [3, 3]);
+}
+
+#[test]
+fn of_many_statements_those_that_were_lost_come_and_no_others() {
+    let mut world = World::with(2, &syncing(SyncConfig::default()));
+    for index in 0..2 {
+        world.emit(index, 1.0);
+    }
+    world.settle();
+    let key = |seed: u8| Identity::from_seed([seed; 32]);
+    let network = NetworkId::new("test");
+    // Ten authors have had a second key, and a third one.
+    for author in 0..10 {
+        let keys = [10 + author, 20 + author, 30 + author];
+        let (first, third) = (Maker::new(keys[0]), Maker::new(keys[2]));
+        let third = Maker { order: Order { incarnation: 2, sequence: 0 }, ..third };
+        for index in 0..2 {
+            assert_eq!(world.inject(index, &first.frame(draft(1.0))), Verdict::Applied);
+            assert_eq!(world.inject(index, &third.frame(draft(2.0))), Verdict::Applied);
+            // The later statement comes first, so that its author is known by its key.
+            for (old, new) in [(keys[1], keys[2]), (keys[0], keys[1])] {
+                let time = Timestamp::from_unix_seconds(START);
+                let statement = RotationStatement::new(&key(old), &key(new), network, time);
+                let frame = [&[ROTATION][..], &statement.to_bytes()].concat();
+                // Two are lost, one at each end of a chain.
+                let lost = index == 1 && ((author, old) == (3, keys[0]) || (author, old) == (7, keys[1]));
+                if !lost {
+                    world.inject(index, &frame);
+                }
+            }
+        }
+    }
+    assert_eq!(held(&world), [12, 14], "two authors count twice");
+    world.wire.clear();
+    world.pass(3 * MINUTE);
+    assert_eq!(held(&world), [12, 12]);
+    let statements = |world: &World| world.wire.iter().filter(|(_, _, frame)| frame[0] == ROTATION).count();
+    // With the other one of the chain; and perhaps again, where a query overtook the answer.
+    assert!((4..=8).contains(&statements(&world)), "{}", statements(&world));
+    world.wire.clear();
+    world.pass(10 * MINUTE);
+    assert_eq!(statements(&world), 0, "there is nothing left to say");
 }
 
 #[test]

@@ -2,14 +2,14 @@
 
 use qis_packet::{
     AuthorId, DecodeError, DomainTag, Fragment, Frame, FrameError, FrameKind, Freshness, OutcomePacket,
-    Payload, PublicKey, ReassemblyError, RotationStatement, SKEW_SECONDS, VerifiedPacket, VerifyError,
-    planted,
+    PacketId, Payload, PublicKey, ReassemblyError, RotationStatement, SKEW_SECONDS, VerifiedPacket,
+    VerifyError, planted,
 };
 
 use super::message::{Acknowledgement, Answer, PacketMessage, Query, Status};
 use super::rotations::RotationRefusal;
 use super::router::{Effect, Timer};
-use super::{Event, FRAME_OVERHEAD, Output, PayloadDecoder, Refusal, Router, Standing, Verdict};
+use super::{Event, FRAME_OVERHEAD, Output, PayloadDecoder, Refusal, Router, Verdict};
 use crate::draw::take_any;
 use crate::{Address, Moment};
 
@@ -402,16 +402,17 @@ impl<D: PayloadDecoder> Router<D> {
         Verdict::Handled
     }
 
-    /// Says of one of the authors whose packets the asker has how its key came to be its key, if it ever changed.
+    /// Says of one of the authors whose packets the asker has how its key came to be its key, if the asker has not been told.
     ///
     /// A statement that was lost on its way is not missed by who lost it: there, two keys of one author count as two authors.
     fn remind_of_a_rotation(&mut self, now: Moment, from: &Address, query: &Query) {
-        let held = |standing: &Standing<D::Content>| query.held.contains(query.nonce, standing.id());
-        let in_force = self.inbox.in_force(query.domain, now.wall).filter(|(_, standing)| held(standing));
+        let held = |id: &PacketId| query.held.contains(query.nonce, id);
+        let in_force =
+            self.inbox.in_force(query.domain, now.wall).filter(|(_, standing)| held(standing.id()));
         let keys = in_force.map(|(_, standing)| standing.packet().author());
-        let mut changed: Vec<AuthorId> =
-            keys.filter(|key| self.inbox.rotations().get(*key).is_some()).collect();
-        if let Some(author) = take_any(&mut changed, || self.nonces.next()) {
+        let rotations = self.inbox.rotations();
+        let mut missed: Vec<AuthorId> = keys.filter(|key| rotations.misses(*key, now.wall, held)).collect();
+        if let Some(author) = take_any(&mut missed, || self.nonces.next()) {
             self.send_rotations(now, from, author, true);
         }
     }

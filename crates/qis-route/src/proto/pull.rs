@@ -198,8 +198,11 @@ impl<D: PayloadDecoder> Router<D> {
     /// Sends the query to all that have not answered in full.
     fn ask(&mut self, now: Moment, id: PullId) {
         let Some(pull) = self.pulls.get_mut(&id) else { return };
-        let standing = self.inbox.in_force(pull.domain, now.wall);
-        let held: Vec<&PacketId> = standing.map(|(_, standing)| standing.id()).collect();
+        let mut held: Vec<PacketId> = Vec::new();
+        for (_, standing) in self.inbox.in_force(pull.domain, now.wall) {
+            held.push(*standing.id());
+            held.extend(self.inbox.rotations().ids(standing.packet().author()));
+        }
         let mut silent = Vec::new();
         for asked in pull.asked.iter_mut().filter(|asked| !asked.is_complete()) {
             let query = Query {
@@ -208,7 +211,7 @@ impl<D: PayloadDecoder> Router<D> {
                 limit: self.config.answer_packets,
                 above: pull.above,
                 fingerprint: pull.fingerprint.clone(),
-                held: Held::of(asked.nonce, held.iter().copied()),
+                held: Held::of(asked.nonce, held.iter()),
             };
             let frame = query.encode();
             asked.bytes += frame.len();

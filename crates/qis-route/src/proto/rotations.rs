@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use qis_packet::{AuthorId, Lifetime, RotationStatement, SKEW_SECONDS, Timestamp};
+use qis_packet::{AuthorId, Lifetime, PacketId, RotationStatement, SKEW_SECONDS, Timestamp};
 
 /// The longest chain of keys of one author, so that one author can't fill the table.
 const MAX_CHAIN: usize = 8;
@@ -58,6 +58,17 @@ impl Rotations {
         chain.retain(|statement| now <= retirement(statement.time()));
         chain.reverse();
         chain
+    }
+
+    /// By what a filter knows all statements that lead to this key: the beginning of the signature by the new one, which is as good as a hash.
+    pub(super) fn ids(&self, author: AuthorId) -> impl Iterator<Item = PacketId> {
+        let whole_chain = self.chain(author, Timestamp::from_unix_seconds(0));
+        whole_chain.into_iter().filter_map(id)
+    }
+
+    /// Whether a filter lacks one of the statements that matter still and lead to this key.
+    pub(super) fn misses(&self, author: AuthorId, now: Timestamp, held: impl Fn(&PacketId) -> bool) -> bool {
+        self.chain(author, now).into_iter().filter_map(id).any(|id| !held(&id))
     }
 
     /// Takes in a statement whose signatures were checked.
@@ -120,6 +131,12 @@ impl Rotations {
 
 fn retirement(since: Timestamp) -> Timestamp {
     since.saturating_add(Lifetime::MAX.seconds() + SKEW_SECONDS)
+}
+
+fn id(statement: &RotationStatement) -> Option<PacketId> {
+    let bytes = statement.to_bytes();
+    let (_, by_new) = bytes.split_last_chunk::<64>()?;
+    by_new.first_chunk().copied().map(PacketId::from_bytes)
 }
 
 #[cfg(test)]
