@@ -8,15 +8,13 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use qis_packet::{
-    Draft, Frame, Identity, NetworkId, Order, Parity, RotationStatement, Timestamp, Trailer, fragment,
-};
+use qis_packet::{Draft, Frame, Identity, Order, Parity, Timestamp, Trailer, fragment};
 use qis_route::proto::{
     Delivery, EmitError, Event, Input, Origin, Output, PullError, Rate, Refusal, Router, RouterConfig,
     Verdict,
 };
 use qis_route::{Address, Candidates, HostError, HostErrorKind, Moment, Peer, Row, Selection, Table};
-use support::{DIMS, Fate, Host, Maker, START, World, config, domain, draft, fingerprint, push};
+use support::{DIMS, Fate, Host, Maker, START, World, config, domain, draft, fingerprint, push, rotation};
 
 const HOUR: u64 = 3600;
 
@@ -1042,10 +1040,8 @@ fn a_standing_outcome_is_stated_again_before_it_expires() {
 #[test]
 fn an_author_that_changes_its_key_stays_one_author() {
     let mut world = World::new(1);
-    let network = NetworkId::new("test");
-    let (old, new) = (Identity::from_seed([8; 32]), Identity::from_seed([9; 32]));
-    let statement = RotationStatement::new(&old, &new, network, Timestamp::from_unix_seconds(START));
-    let frame = [&[7][..], &statement.to_bytes()].concat();
+    let old = Identity::from_seed([8; 32]).author();
+    let frame = rotation(8, 9);
     assert_eq!(world.inject(0, &frame), refused(Refusal::UnknownKey), "nobody here knows either key");
 
     assert_eq!(world.inject(0, &Maker::new(8).frame(draft(1.0))), Verdict::Applied);
@@ -1053,18 +1049,15 @@ fn an_author_that_changes_its_key_stays_one_author() {
     assert_eq!(world.inject(0, &later.frame(draft(2.0))), Verdict::Applied);
     assert_eq!(world.standing(0).len(), 2, "two strangers");
     assert_eq!(world.inject(0, &frame), Verdict::Handled);
-    assert_eq!(world.standing(0), [(old.author(), 2.0)].into(), "one author, the newer outcome");
+    assert_eq!(world.standing(0), [(old, 2.0)].into(), "one author, the newer outcome");
     assert_eq!(world.inject(0, &Maker::new(8).frame(draft(1.0))), Verdict::Known);
 
     world.restart(0, 0);
     let newest = Maker { order: Order { incarnation: 2, sequence: 1 }, ..Maker::new(9) };
     assert_eq!(world.inject(0, &newest.frame(draft(3.0))), Verdict::Applied);
-    assert_eq!(world.standing(0), [(old.author(), 3.0)].into(), "also after a restart");
+    assert_eq!(world.standing(0), [(old, 3.0)].into(), "also after a restart");
     // A second successor is a fork, and refused.
-    let third = Identity::from_seed([10; 32]);
-    let fork = RotationStatement::new(&old, &third, network, Timestamp::from_unix_seconds(START));
-    let fork = [&[7][..], &fork.to_bytes()].concat();
-    assert_eq!(world.inject(0, &fork), refused(Refusal::RetiredKey));
+    assert_eq!(world.inject(0, &rotation(8, 10)), refused(Refusal::RetiredKey));
 }
 
 #[test]

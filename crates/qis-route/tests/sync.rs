@@ -8,15 +8,16 @@ mod support;
 use std::time::Duration;
 
 use qis_fingerprint::{Fingerprint, SpaceId};
-use qis_packet::{Draft, Identity, NetworkId, Order, RotationStatement, Timestamp};
+use qis_packet::{Draft, Identity, Order};
 use qis_route::HostErrorKind;
 use qis_route::proto::{Origin, Refusal, Router, RouterConfig, SyncConfig, Verdict};
-use support::{DIMS, Fate, Maker, START, World, config, domain, draft, fingerprint, other_domain, push};
+use support::{
+    DIMS, Fate, Maker, ROTATION, World, config, domain, draft, fingerprint, other_domain, push, rotation,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const QUERY: u8 = 3;
 const ANSWER: u8 = 4;
-const ROTATION: u8 = 7;
 
 fn syncing(sync: SyncConfig) -> RouterConfig {
     RouterConfig { sync: Some(sync), ..config() }
@@ -32,6 +33,16 @@ fn apart(hosts: u16, sync: SyncConfig) -> World {
     // Until nobody tries any more.
     world.pass(5 * MINUTE);
     world.wire.clear();
+    world
+}
+
+/// A world in which every node has emitted, and all hold it.
+fn agreeing(hosts: u16) -> World {
+    let mut world = World::with(hosts, &syncing(SyncConfig::default()));
+    for index in 0..usize::from(hosts) {
+        world.emit(index, 1.0);
+    }
+    world.settle();
     world
 }
 
@@ -54,11 +65,7 @@ fn what_was_kept_apart_agrees_within_three_periods() {
 
 #[test]
 fn a_retraction_that_was_missed_comes_too() {
-    let mut world = World::with(3, &syncing(SyncConfig::default()));
-    for index in 0..3 {
-        world.emit(index, 1.0);
-    }
-    world.settle();
+    let mut world = agreeing(3);
     assert_eq!(held(&world), [3, 3, 3]);
     world.fate = Box::new(|_, _| Fate::Lost);
     let now = world.now;
@@ -95,21 +102,13 @@ fn a_period_keeps_to_its_bytes_and_the_next_one_goes_on() {
 
 #[test]
 fn a_statement_of_a_new_key_that_was_lost_comes_when_the_clock_asks() {
-    let mut world = World::with(2, &syncing(SyncConfig::default()));
-    for index in 0..2 {
-        world.emit(index, 1.0);
-    }
-    world.settle();
-    let (old, new) = (Identity::from_seed([8; 32]), Identity::from_seed([9; 32]));
+    let mut world = agreeing(2);
     let later = Maker { order: Order { incarnation: 2, sequence: 0 }, ..Maker::new(9) };
     for index in 0..2 {
         assert_eq!(world.inject(index, &Maker::new(8).frame(draft(1.0))), Verdict::Applied);
         assert_eq!(world.inject(index, &later.frame(draft(2.0))), Verdict::Applied);
     }
-    let statement =
-        RotationStatement::new(&old, &new, NetworkId::new("test"), Timestamp::from_unix_seconds(START));
-    let frame = [&[7][..], &statement.to_bytes()].concat();
-    assert_eq!(world.inject(0, &frame), Verdict::Handled);
+    assert_eq!(world.inject(0, &rotation(8, 9)), Verdict::Handled);
     assert_eq!(held(&world), [3, 4], "two keys, two authors");
     world.pass(3 * MINUTE);
     assert_eq!(held(&world), [3, 3]);
@@ -117,13 +116,7 @@ fn a_statement_of_a_new_key_that_was_lost_comes_when_the_clock_asks() {
 
 #[test]
 fn of_many_statements_those_that_were_lost_come_and_no_others() {
-    let mut world = World::with(2, &syncing(SyncConfig::default()));
-    for index in 0..2 {
-        world.emit(index, 1.0);
-    }
-    world.settle();
-    let key = |seed: u8| Identity::from_seed([seed; 32]);
-    let network = NetworkId::new("test");
+    let mut world = agreeing(2);
     // Ten authors have had a second key, and a third one.
     for author in 0..10 {
         let keys = [10 + author, 20 + author, 30 + author];
@@ -134,13 +127,10 @@ fn of_many_statements_those_that_were_lost_come_and_no_others() {
             assert_eq!(world.inject(index, &third.frame(draft(2.0))), Verdict::Applied);
             // The later statement comes first, so that its author is known by its key.
             for (old, new) in [(keys[1], keys[2]), (keys[0], keys[1])] {
-                let time = Timestamp::from_unix_seconds(START);
-                let statement = RotationStatement::new(&key(old), &key(new), network, time);
-                let frame = [&[ROTATION][..], &statement.to_bytes()].concat();
                 // Two are lost, one at each end of a chain.
                 let lost = index == 1 && ((author, old) == (3, keys[0]) || (author, old) == (7, keys[1]));
                 if !lost {
-                    world.inject(index, &frame);
+                    world.inject(index, &rotation(old, new));
                 }
             }
         }

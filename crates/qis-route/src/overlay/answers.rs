@@ -6,7 +6,8 @@ use qis_packet::AuthorId;
 
 use super::message::{GossipKind, Hint, LinkKind, MAX_GOSSIP, Message, Sketch, Subject};
 use super::metric::{self, Direction};
-use super::{Event, Overlay, Refusal};
+use super::tables::Scored;
+use super::{Contact, Event, Overlay, Refusal};
 use crate::Address;
 
 /// How many contacts go with word that there is too much to do.
@@ -21,9 +22,11 @@ impl Overlay {
             Message::Find { nonce, limit, subject, packet } => {
                 self.answer_find(now, from, nonce, limit, &subject, packet)
             }
-            Message::Link { nonce, kind, descriptor } => self.answer_link(nonce, kind, descriptor),
+            Message::Link { nonce, kind, descriptor } => self.answer_link(from, nonce, kind, descriptor),
             Message::Get { nonce, ids } => Some(self.answer_get(nonce, &ids)),
-            Message::Gossip { nonce, kind, descriptors } => self.answer_gossip(nonce, kind, &descriptors),
+            Message::Gossip { nonce, kind, descriptors } => {
+                self.answer_gossip(from, nonce, kind, &descriptors)
+            }
             Message::Ping { nonce } => Some(Message::Pong { nonce }.encode(self.space)),
             Message::Commit { nonce, packet } => {
                 self.tell(Event::Packet { from: from.clone(), packet: packet.to_vec() });
@@ -32,8 +35,26 @@ impl Overlay {
             _ => None,
         };
         if let Some(frame) = frame {
-            self.stats.answered += 1;
-            self.send(from, frame);
+            self.reply(from, frame);
+        }
+    }
+
+    fn reply(&mut self, to: &Address, frame: Vec<u8>) {
+        self.stats.answered += 1;
+        self.send(to, frame);
+    }
+
+    /// Takes in what an asker says it is. One that has said something newer is told so, and gets no other answer.
+    fn learn_asker(&mut self, from: &Address, nonce: u64, descriptor: &[u8]) -> Option<Scored> {
+        match self.learn(descriptor) {
+            Ok(asker) => Some(asker),
+            Err(Refusal::Stale) => {
+                let newer = self.tables.proof(Contact::claimed_author(descriptor)?)?;
+                let frame = Message::Outdated { nonce, descriptor: newer }.encode(self.space);
+                self.reply(from, frame);
+                None
+            }
+            Err(_) => None,
         }
     }
 
@@ -56,10 +77,7 @@ impl Overlay {
                 (None, None, codes)
             }
             Subject::Asker { descriptor } => {
-                let asker = match self.learn_asker(nonce, descriptor) {
-                    Ok(asker) => asker,
-                    Err(answer) => return answer,
-                };
+                let asker = self.learn_asker(from, nonce, descriptor)?;
                 let author = asker.contact.author();
                 self.revive(author);
                 (Some(author), Some(asker), &[][..])
@@ -107,16 +125,19 @@ impl Overlay {
         Some(frame)
     }
 
-    fn near_hints(&self, target: Direction<'_>) -> Vec<(f32, &super::Contact)> {
+    fn near_hints(&self, target: Direction<'_>) -> Vec<(f32, &Contact)> {
         let near = self.tables.near().iter().take(BUSY_HINTS);
         near.map(|entry| (entry.contact.cosine(target), &entry.contact)).collect()
     }
 
-    fn answer_link(&mut self, nonce: u64, kind: LinkKind, descriptor: &[u8]) -> Option<Vec<u8>> {
-        let new = match self.learn_asker(nonce, descriptor) {
-            Ok(new) => new,
-            Err(answer) => return answer,
-        };
+    fn answer_link(
+        &mut self,
+        from: &Address,
+        nonce: u64,
+        kind: LinkKind,
+        descriptor: &[u8],
+    ) -> Option<Vec<u8>> {
+        let new = self.learn_asker(from, nonce, descriptor)?;
         let author = new.contact.author();
         self.revive(author);
         let kept = match kind {
@@ -135,12 +156,15 @@ impl Overlay {
         Message::Sketches { nonce, sketches: sketches.collect() }.encode(self.space)
     }
 
-    fn answer_gossip(&mut self, nonce: u64, kind: GossipKind, descriptors: &[&[u8]]) -> Option<Vec<u8>> {
+    fn answer_gossip(
+        &mut self,
+        from: &Address,
+        nonce: u64,
+        kind: GossipKind,
+        descriptors: &[&[u8]],
+    ) -> Option<Vec<u8>> {
         // The first one is the sender's; an exchange with nobody is none.
-        let sender = match self.learn_asker(nonce, descriptors.first()?) {
-            Ok(sender) => sender,
-            Err(answer) => return answer,
-        };
+        let sender = self.learn_asker(from, nonce, descriptors.first()?)?;
         self.revive(sender.contact.author());
         let own = match kind {
             GossipKind::Near => self.gossip_for(sender.contact.direction()?, sender.contact.author()),

@@ -5,7 +5,6 @@ use std::time::Duration;
 use qis_packet::{AuthorId, Timestamp};
 
 use super::descriptor::Contact;
-use super::message::Message;
 use super::tables::Scored;
 use super::{Overlay, Refusal};
 
@@ -59,15 +58,6 @@ impl Overlay {
             _ => {}
         }
         Ok(scored)
-    }
-
-    /// Takes in what an asker says it is; or, when it has said something newer, gives the answer that tells it so.
-    pub(super) fn learn_asker(&mut self, nonce: u64, descriptor: &[u8]) -> Result<Scored, Option<Vec<u8>>> {
-        self.learn(descriptor).map_err(|refusal| {
-            let outdated = (refusal == Refusal::Stale).then_some(descriptor)?;
-            let newer = self.tables.proof(Contact::claimed_author(outdated)?)?;
-            Some(Message::Outdated { nonce, descriptor: newer }.encode(self.space))
-        })
     }
 
     pub(super) fn scored(&self, contact: Contact) -> Scored {

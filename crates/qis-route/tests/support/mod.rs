@@ -8,7 +8,7 @@ use std::time::Duration;
 use qis_fingerprint::{Fingerprint, SpaceId};
 use qis_packet::{
     AuthorId, Confidence, DomainTag, Draft, Epoch, Identity, Lifetime, NetworkId, Order, OutcomePacket,
-    Payload, Seal, SiteSecret, Timestamp, Trailer,
+    Payload, RotationStatement, Seal, SiteSecret, Timestamp, Trailer,
 };
 use qis_route::proto::{
     Author, Event, Input, Output, PayloadDecoder, PayloadRefusal, Router, RouterConfig, Verdict,
@@ -17,6 +17,8 @@ use qis_route::{Address, Candidates, HostError, HostErrorKind, Moment, Operation
 
 pub(crate) const DIMS: usize = 3;
 pub(crate) const START: u64 = 1_795_000_000;
+/// The kind of a frame with a statement of a new key.
+pub(crate) const ROTATION: u8 = 7;
 
 pub(crate) fn domain() -> DomainTag {
     "cardiology/heart".parse().unwrap()
@@ -97,6 +99,14 @@ impl Maker {
     pub(crate) fn frame(&self, draft: Draft) -> Vec<u8> {
         push(self.make(draft).as_bytes())
     }
+}
+
+/// The frame with the statement that `new` follows `old`, of makers with these seeds.
+pub(crate) fn rotation(old: u8, new: u8) -> Vec<u8> {
+    let (old, new) = (Identity::from_seed([old; 32]), Identity::from_seed([new; 32]));
+    let time = Timestamp::from_unix_seconds(START);
+    let statement = RotationStatement::new(&old, &new, NetworkId::new("test"), time);
+    [&[ROTATION][..], &statement.to_bytes()].concat()
 }
 
 /// Kind, nonce, no key, packet.
