@@ -235,7 +235,9 @@ struct Body<'a> {
     sequence: u32,
     address: &'a str,
     space: [u8; 4],
+    #[serde(with = "serde_bytes")]
     codes: &'a [u8],
+    #[serde(with = "serde_bytes")]
     credential: &'a [u8],
 }
 

@@ -4,6 +4,7 @@ use postcard::{take_from_bytes, to_extend};
 use qis_fingerprint::SpaceId;
 use qis_packet::{AuthorId, Frame, FrameKind, MAX_PACKET_BYTES};
 use serde::{Deserialize, Serialize};
+use serde_bytes::Bytes;
 
 use super::descriptor::{MAX_DESCRIPTOR_BYTES, MAX_OVERLAY_DIMS};
 use super::metric;
@@ -109,7 +110,9 @@ struct WireFind<'a> {
     limit: u8,
     /// Whether the subject is a descriptor, and not the codes of a fingerprint.
     asker: bool,
+    #[serde(with = "serde_bytes")]
     subject: &'a [u8],
+    #[serde(with = "serde_bytes")]
     packet: &'a [u8],
 }
 
@@ -123,12 +126,14 @@ struct WireHint<'a> {
 #[derive(Serialize, Deserialize)]
 struct WireSketch<'a> {
     author: [u8; 16],
+    #[serde(with = "serde_bytes")]
     codes: &'a [u8],
 }
 
 #[derive(Serialize, Deserialize)]
 struct Flagged<'a> {
     flag: bool,
+    #[serde(with = "serde_bytes")]
     descriptor: &'a [u8],
 }
 
@@ -197,9 +202,9 @@ impl Message<'_> {
                 };
                 append(out, &WireFind { limit: *limit, asker, subject, packet });
             }
-            Self::Outdated { descriptor, .. } => append(out, descriptor),
+            Self::Outdated { descriptor, .. } => append(out, Bytes::new(descriptor)),
             Self::Found { descriptor, hints, .. } => {
-                append(out, descriptor);
+                append(out, Bytes::new(descriptor));
                 write_list(out, hints, |hint| WireHint {
                     author: *hint.author.as_bytes(),
                     address: hint.address,
@@ -224,10 +229,10 @@ impl Message<'_> {
             }
             Self::Gossip { kind, descriptors, .. } | Self::Gossiped { kind, descriptors, .. } => {
                 append(out, &(*kind == GossipKind::Random));
-                write_list(out, descriptors, |descriptor| *descriptor);
+                write_list(out, descriptors, |descriptor| Bytes::new(descriptor));
             }
             Self::Ping { .. } | Self::Pong { .. } | Self::Committed { .. } => {}
-            Self::Commit { packet, .. } => append(out, packet),
+            Self::Commit { packet, .. } => append(out, Bytes::new(packet)),
         }
     }
 }

@@ -232,16 +232,16 @@ impl Tables {
         }
         scored.sort_unstable_by(closer);
         // A random one that leads elsewhere too is kept there in another form, a little nearer or farther.
-        let mut best: Vec<(f32, &Contact)> = Vec::with_capacity(limit.min(scored.len()));
-        for (score, contact) in scored {
-            if best.len() >= limit {
-                break;
+        let mut authors: Vec<AuthorId> = Vec::with_capacity(scored.len());
+        scored.retain(|(_, contact)| {
+            let author = contact.author();
+            let is_new = authors.len() < limit && !authors.contains(&author);
+            if is_new {
+                authors.push(author);
             }
-            if !best.iter().any(|(_, known)| known.author() == contact.author()) {
-                best.push((score, contact));
-            }
-        }
-        best
+            is_new
+        });
+        scored
     }
 
     /// Which of the candidates to ask to be diverse contacts, on top of those that are near, and the nearest first.

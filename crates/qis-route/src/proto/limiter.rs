@@ -42,25 +42,33 @@ impl<K: Ord + Clone> Limiter<K> {
         let burst = f64::from(self.rate.burst);
         if let Some(bucket) = self.buckets.get_mut(key) {
             let passed = now.saturating_sub(bucket.age.0).as_secs_f64();
-            self.by_age.remove(&bucket.age);
             bucket.tokens = (bucket.tokens + passed * self.rate.per_second).min(burst);
+            if let Some(key) = self.by_age.remove(&bucket.age) {
+                self.by_age.insert(age, key);
+            }
             bucket.age = age;
-        } else {
-            if self.buckets.len() >= self.capacity.get()
-                && let Some((_, oldest)) = self.by_age.pop_first()
-            {
-                self.buckets.remove(&oldest);
-            }
-            self.buckets.insert(key.clone(), Bucket { tokens: burst, age });
+            return bucket.take(share);
         }
+        if self.buckets.len() >= self.capacity.get()
+            && let Some((_, oldest)) = self.by_age.pop_first()
+        {
+            self.buckets.remove(&oldest);
+        }
+        let mut bucket = Bucket { tokens: burst, age };
+        let taken = bucket.take(share);
+        self.buckets.insert(key.clone(), bucket);
         self.by_age.insert(age, key.clone());
-        match self.buckets.get_mut(key) {
-            Some(bucket) if bucket.tokens + ROUNDING >= share => {
-                bucket.tokens -= share;
-                true
-            }
-            _ => false,
+        taken
+    }
+}
+
+impl Bucket {
+    fn take(&mut self, share: f64) -> bool {
+        let enough = self.tokens + ROUNDING >= share;
+        if enough {
+            self.tokens -= share;
         }
+        enough
     }
 }
 

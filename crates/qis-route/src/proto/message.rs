@@ -101,8 +101,10 @@ struct WireQuery<'a> {
     above: [u8; 1],
     space: [u8; 4],
     dims: u16,
+    #[serde(with = "serde_bytes")]
     fingerprint: &'a [u8],
     hashes: u8,
+    #[serde(with = "serde_bytes")]
     held: &'a [u8],
 }
 
