@@ -302,6 +302,15 @@ impl Node {
         core.router.standing(domain.tag, now).map(|(_, one)| one.packet().clone().into_packet()).collect()
     }
 
+    /// How many authors have a packet in a domain that stands and has not expired, this node among them: the length of
+    /// [`standing`](Self::standing), without copying any.
+    #[must_use]
+    pub fn authors(&self, domain: impl AsRef<str>) -> usize {
+        let Some(domain) = self.inner.domains.find(domain.as_ref()) else { return 0 };
+        let now = self.inner.clock.now().wall;
+        self.inner.lock().router.standing(domain.tag, now).count()
+    }
+
     /// Erases the secrets that open the provenance of packets made before `time`, in weeks: nobody can open those any more, not even this
     /// site. Packets are of no use to anyone after their lifetime, 90 days at most.
     ///

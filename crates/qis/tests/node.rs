@@ -386,7 +386,8 @@ async fn a_lossy_network_delivers_all_the_same() {
         let receipt = node.emit(DOMAIN, [1.0, 2.0]).await.unwrap();
         assert_eq!(receipt.delivered(), 4, "{:?}", receipt.recipients);
     }
-    assert!(nodes.iter().all(|node| node.standing(DOMAIN).len() == 5));
+    assert!(nodes.iter().all(|node| node.standing(DOMAIN).len() == 5 && node.authors(DOMAIN) == 5));
+    assert_eq!(nodes[0].authors("cardiology/lungs"), 0, "none of its domains");
 }
 
 #[tokio::test]

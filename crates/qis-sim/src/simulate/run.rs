@@ -310,7 +310,7 @@ impl Run {
         for (site, node) in nodes.iter().enumerate() {
             let Some(node) = node else { continue };
             let (queues, overlay) = (node.queues(), node.overlay_stats());
-            let standing = node.standing(VECTORS).len();
+            let standing = node.authors(VECTORS);
             let held = memory::check(site, &config, &queues, standing, overlay.as_ref());
             self.world.lock().check(held);
         }
