@@ -126,12 +126,9 @@ impl State {
 
     /// Goes on to what happens next, unless that is after `end`.
     pub(super) fn next(&mut self, end: Duration) -> Option<Event> {
-        let due = *self.queue.first_key_value()?.0;
-        if due.0 > end {
-            return None;
-        }
-        self.now = due.0;
-        self.queue.remove(&due)
+        let first = self.queue.first_entry().filter(|first| first.key().0 <= end)?;
+        self.now = first.key().0;
+        Some(first.remove())
     }
 
     pub(super) fn note(&mut self, what: fmt::Arguments<'_>) {
