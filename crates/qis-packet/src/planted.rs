@@ -85,6 +85,10 @@ bugs! {
     ReceivingEmits => "receiving emits",
     /// A node that meets packets of a life it forgot goes on with its numbers.
     ForgottenLifeIgnored => "forgotten life ignored",
+    /// A node that is told that others hold something newer of it in the overlay does nothing about it.
+    OutdatedIgnored => "outdated descriptor kept",
+    /// A node that has lost all its contacts does not join again.
+    NotJoinedAgain => "not joined again",
     /// Who can open one packet's provenance can open all of the author's.
     OneOpeningForAll => "one opening for all",
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use qis_fingerprint::{Fingerprint, SpaceId};
-use qis_packet::{DomainTag, FragmentPlan, Order};
+use qis_packet::{DomainTag, FragmentPlan, Order, planted};
 use qis_route::overlay::{
     self, Event, LookupOptions, Output, OverlayConfig, OverlayError, OverlayStats, Overlays, Statement,
 };
@@ -22,8 +22,10 @@ pub(crate) const MOST_BOOTSTRAP: usize = 16;
 const KEEP_FIRST: Duration = Duration::from_secs(60);
 const KEEP_EVERY: Duration = Duration::from_secs(3600);
 
-/// How often a node says again what it is because others hold something newer: once is enough, unless two go on by one key.
-const OUTDO_EVERY: Duration = Duration::from_secs(300);
+/// So often in so long a time a node says again what it is because others hold something newer: once for each life that its clock was ahead in is
+/// enough, unless two go on by one key.
+const MOST_OUTDONE: u8 = 3;
+const OUTDONE_WITHIN: Duration = Duration::from_secs(300);
 
 /// The most nodes that one look-up or draw finds.
 const MOST_FOUND: u8 = 200;
@@ -78,8 +80,18 @@ struct Situation {
     domain: Option<DomainTag>,
     codes: Vec<i8>,
     order: Order,
-    /// When it was last said again, because others held something newer.
-    outdone_at: Option<Duration>,
+    /// Since when it was said again because others held something newer, and how often.
+    outdone: Option<(Duration, u8)>,
+}
+
+impl Situation {
+    /// Whether it may be said again now because others hold something newer; counted if so.
+    fn may_be_outdone(&mut self, now: Duration) -> bool {
+        let lately = self.outdone.filter(|(since, _)| now < since.saturating_add(OUTDONE_WITHIN));
+        let (since, count) = lately.unwrap_or((now, 0));
+        self.outdone = Some((since, count.saturating_add(1)));
+        count < MOST_OUTDONE
+    }
 }
 
 /// A node's overlays, and what the router and the host want of them.
@@ -244,10 +256,9 @@ impl OverlayPart {
         fingerprint: &Fingerprint,
     ) -> Result<(), HostError> {
         let space = fingerprint.space();
-        let known = self.situations.get(&space);
-        let (before, outdone_at) = (known.map(|known| known.order), known.and_then(|known| known.outdone_at));
-        let next = |before: Order| Order { sequence: before.sequence.saturating_add(1), ..before };
-        let order = before.map_or(self.opening, next);
+        let next =
+            |known: &Situation| Order { sequence: known.order.sequence.saturating_add(1), ..known.order };
+        let order = self.situations.get(&space).map_or(self.opening, next);
         let statement = Statement {
             address: self.address.clone(),
             fingerprint: fingerprint.clone(),
@@ -260,7 +271,12 @@ impl OverlayPart {
         let announced = self.overlays.announce(now.elapsed, &descriptor);
         announced.map_err(|error| HostError::new(HostErrorKind::Refused, error))?;
         let codes = fingerprint.codes().to_vec();
-        self.situations.insert(space, Situation { domain, codes, order, outdone_at });
+        match self.situations.get_mut(&space) {
+            Some(known) => (known.domain, known.codes, known.order) = (domain, codes, order),
+            None => {
+                self.situations.insert(space, Situation { domain, codes, order, outdone: None });
+            }
+        }
         Ok(())
     }
 
@@ -303,13 +319,17 @@ impl OverlayPart {
 
     /// Describes this node anew in a space where others hold a descriptor of an earlier life that is newer: until then they answer it nothing.
     fn outdo(&mut self, now: Moment, author: &Author, space: SpaceId, order: Order) {
-        self.opening = self.opening.max(order);
-        let Some(situation) = self.situations.get_mut(&space) else { return };
-        if situation.outdone_at.is_some_and(|at| now.elapsed < at.saturating_add(OUTDO_EVERY)) {
+        if planted!(OutdatedIgnored) {
             return;
         }
-        situation.outdone_at = Some(now.elapsed);
-        situation.order = situation.order.max(order);
+        // Others may hold something newer still of that life, so this one goes on after all of it.
+        let after = order.max(Order { incarnation: order.incarnation.saturating_add(1), sequence: 0 });
+        self.opening = self.opening.max(after);
+        let Some(situation) = self.situations.get_mut(&space) else { return };
+        if !situation.may_be_outdone(now.elapsed) {
+            return;
+        }
+        situation.order = situation.order.max(after);
         let (domain, codes) = (situation.domain, situation.codes.clone());
         if let Ok(fingerprint) = Fingerprint::from_codes(space, codes) {
             // There is none only if the numbers of that incarnation are used up: then a key has to follow.
@@ -469,5 +489,60 @@ impl Core {
         if let Some(overlay) = &self.overlay {
             self.router.keep_peers(&overlay.overlays.addresses(MOST_BOOTSTRAP));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use qis_packet::{Epoch, Identity, NetworkId, SiteSecret, Timestamp};
+    use qis_route::overlay::{Open, Verifier};
+    use std::sync::Arc;
+
+    fn at(seconds: u64) -> Moment {
+        Moment { elapsed: Duration::from_secs(seconds), wall: Timestamp::from_unix_seconds(1_795_000_000) }
+    }
+
+    /// What a node says after it was told of something newer: after all that its other life may have said, and not as often as it is told.
+    #[test]
+    fn what_outdoes_others_comes_after_the_whole_of_another_life() {
+        let network = NetworkId::new("test");
+        let identity = Identity::from_seed([1; 32]);
+        let secret = SiteSecret::derived(&identity, Epoch::of(at(0).wall)).unwrap();
+        let author = Author { identity, secret, node: String::new(), network };
+        let registry = Arc::new(Verifier { network, admission: Arc::new(Open) });
+        let overlays = Overlays::new(OverlayConfig::default(), registry, [7; 32]).unwrap();
+        let address = "clinic".parse().unwrap();
+        let mut part = OverlayPart::new(overlays, Vec::new(), address, Vec::new(), at(0));
+        let space = SpaceId::new("test", 2);
+        let fingerprint = Fingerprint::from_vector(space, &[1.0, 2.0]).unwrap();
+        part.announce(at(0), &author, "cardiology/heart".parse().unwrap(), &fingerprint).unwrap();
+        let said = |part: &OverlayPart| part.situations.get(&space).map(|situation| situation.order).unwrap();
+        let opening = Order::opening(at(0).wall);
+        assert_eq!(said(&part), opening);
+
+        // A life whose clock was ahead, and another farther ahead, each of which changed its situation some times.
+        let mut told = Order { incarnation: opening.incarnation + 86_400, sequence: 2 };
+        for _ in 0..2 {
+            part.outdo(at(1), &author, space, told);
+            assert!(said(&part) > Order { sequence: u32::MAX, ..told }, "{:?}", said(&part));
+            told.incarnation += 86_400;
+        }
+        // Another node with the same key answers each word with a newer one.
+        let mut outdone = 0;
+        for second in 2..3601 {
+            let before = said(&part);
+            part.outdo(
+                at(second),
+                &author,
+                space,
+                Order { incarnation: before.incarnation + 1, sequence: 1 },
+            );
+            outdone += u32::from(said(&part) != before);
+        }
+        assert_eq!(outdone, 1 + 11 * 3, "three times in five minutes, of which two were used up");
+        let greatest = Order { incarnation: u32::MAX, sequence: 7 };
+        part.outdo(at(9000), &author, space, greatest);
+        assert!(said(&part) > greatest, "{:?}", said(&part));
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use qis_packet::{AuthorId, Order};
+use qis_packet::{AuthorId, Order, planted};
 
 use super::answers::borrow;
 use super::descriptor::Contact;
@@ -83,7 +83,7 @@ impl Overlay {
     }
 
     pub(super) fn join_if_alone(&mut self, now: Duration) {
-        if self.is_cut_off() {
+        if self.is_cut_off() && !planted!(NotJoinedAgain) {
             let bootstrap = self.upkeep.bootstrap.clone();
             self.look_for_myself(now, &bootstrap);
         }

@@ -74,6 +74,12 @@ impl State {
             let to = self.places.get(to).copied();
             return to.map_or(Ok(()), |to| self.acknowledges(site, to, nonce));
         }
+        if let Some(message) = frames::overlay(frame).filter(|_| !self.faulty) {
+            self.invariants.heard.asks(site, message, self.now);
+            let Some(&to) = self.places.get(to) else { return Ok(()) };
+            let life = self.sites[to].life;
+            return self.invariants.heard.tells((to, life), message, self.now);
+        }
         let Some(sent) = frames::packet(frame) else { return Ok(()) };
         let Ok(packet) = OutcomePacket::decode(sent.bytes) else { return Ok(()) };
         let invariants = &mut self.invariants;

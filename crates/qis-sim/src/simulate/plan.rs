@@ -225,11 +225,11 @@ impl Plan {
         let Some(mut rng) = self.faults(FaultKind::Clock) else { return };
         for site in 0..self.sites {
             if rng.chance(0.2) {
-                self.ahead[site] = self.wrong_clock(&mut rng);
+                self.ahead[site] = Self::wrong_clock(&mut rng);
             }
             if rng.chance(0.15) {
                 let at = self.time(&mut rng);
-                let ahead = self.wrong_clock(&mut rng);
+                let ahead = Self::wrong_clock(&mut rng);
                 self.add(at, Act::Clock { site, ahead });
                 if rng.chance(0.5) {
                     let right = at + seconds(&mut rng, 20, 200);
@@ -240,12 +240,10 @@ impl Plan {
     }
 
     /// Some minutes, an hour, days or a year, ahead or behind.
-    ///
-    /// Only behind with an overlay: there, what a node said of itself by a clock that was ahead outranks what it says later.
-    fn wrong_clock(&self, rng: &mut Rng) -> i64 {
+    fn wrong_clock(rng: &mut Rng) -> i64 {
         let most = [300, 3600, 3 * 24 * 3600, YEAR][rng.below(4)];
         let size = i64::try_from(rng.below(usize::try_from(most).unwrap_or_default())).unwrap_or_default();
-        if rng.chance(0.5) && !self.overlay { size } else { -size }
+        if rng.chance(0.5) { size } else { -size }
     }
 
     fn draw_hosts(&mut self) {

@@ -9,6 +9,7 @@ mod authors_rate;
 mod durability;
 mod emissions;
 mod facts;
+mod heard;
 pub(super) mod influence;
 pub(super) mod memory;
 mod numbers;
@@ -88,6 +89,7 @@ pub(super) struct Invariants {
     authors_rate: authors_rate::AuthorsRate,
     pub(super) durability: durability::Durability,
     pub(super) emissions: emissions::Emissions,
+    pub(super) heard: heard::Heard,
     numbers: numbers::Numbers,
     own_time: own_time::OwnTime,
     pub(super) provenance: provenance::Provenance,
@@ -104,6 +106,7 @@ impl Invariants {
             authors_rate: authors_rate::AuthorsRate::new(config.author_rate),
             durability: durability::Durability::default(),
             emissions: emissions::Emissions::default(),
+            heard: heard::Heard::default(),
             numbers: numbers::Numbers::default(),
             own_time: own_time::OwnTime::default(),
             provenance: provenance::Provenance::default(),
