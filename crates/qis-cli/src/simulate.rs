@@ -8,6 +8,7 @@ use std::fs;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Instant;
 
 use qis_sim::simulate::{FaultKind, Settings, simulate_traced};
 
@@ -102,6 +103,7 @@ pub(crate) fn run(args: &Args) -> Result<Answer, Error> {
 
 /// One seed, with its trace if that is wanted.
 fn one(args: &Args, seed: u64) -> Result<Answer, Error> {
+    let started = Instant::now();
     let (report, lines) = simulate_traced(&args.settings(seed));
     if let Some(path) = &args.trace {
         let write = |source| Error::Write { path: path.display().to_string(), source };
@@ -112,7 +114,7 @@ fn one(args: &Args, seed: u64) -> Result<Answer, Error> {
     if report.violation.is_some() {
         summary.failures.push(Failure::of(&report));
     }
-    Ok(summary.answer(args.json))
+    Ok(summary.answer(started, args.json))
 }
 
 #[cfg(test)]

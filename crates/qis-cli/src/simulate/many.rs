@@ -56,7 +56,9 @@ impl Summary {
         }
     }
 
-    pub(super) fn answer(mut self, as_json: bool) -> Answer {
+    /// The answer of a run that began then.
+    pub(super) fn answer(mut self, started: Instant, as_json: bool) -> Answer {
+        self.seconds = started.elapsed().as_secs_f64();
         let seeds = self.seeds.max(1) as f64;
         self.simulated_hours = self.simulated.as_secs_f64() / 3600.0;
         (self.nodes_mean, self.periods_mean) = (self.nodes as f64 / seeds, self.periods as f64 / seeds);
@@ -91,8 +93,7 @@ pub(super) fn run(args: &Args) -> Answer {
         }
     }
     summary.failed = summary.failures.len() as u64;
-    summary.seconds = started.elapsed().as_secs_f64();
-    summary.answer(args.json)
+    summary.answer(started, args.json)
 }
 
 impl fmt::Display for Summary {
