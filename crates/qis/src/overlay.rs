@@ -105,6 +105,8 @@ pub(crate) struct OverlayPart {
     address: Address,
     /// Of descriptors of this life of the node.
     opening: Order,
+    /// By its own clock, the incarnation of this life.
+    born: u32,
     /// What admits this node, in each of its descriptors.
     credential: Vec<u8>,
     situations: BTreeMap<SpaceId, Situation>,
@@ -167,12 +169,14 @@ impl OverlayPart {
         now: Moment,
     ) -> Self {
         overlays.set_time(now.wall);
+        let opening = Order::opening(now.wall);
         Self {
             overlays,
             bootstrap: Some(bootstrap),
             keep_at: None,
             address,
-            opening: Order::opening(now.wall),
+            opening,
+            born: opening.incarnation,
             credential,
             situations: BTreeMap::new(),
             searches: BTreeMap::new(),
@@ -322,14 +326,17 @@ impl OverlayPart {
         if planted!(OutdatedIgnored) {
             return;
         }
-        // Others may hold something newer still of that life, so this one goes on after all of it.
-        let after = order.max(Order { incarnation: order.incarnation.saturating_add(1), sequence: 0 });
+        // Others may hold something newer still of that life, so this one goes on after all of it. Another life may have been told the same, and gone
+        // on by that incarnation too: the later one of them counts.
+        let after =
+            order.max(Order { incarnation: order.incarnation.saturating_add(1), sequence: self.born });
         self.opening = self.opening.max(after);
         let Some(situation) = self.situations.get_mut(&space) else { return };
+        // What is said next comes after it, also when that is not now.
+        situation.order = situation.order.max(after);
         if !situation.may_be_outdone(now.elapsed) {
             return;
         }
-        situation.order = situation.order.max(after);
         let (domain, codes) = (situation.domain, situation.codes.clone());
         if let Ok(fingerprint) = Fingerprint::from_codes(space, codes) {
             // There is none only if the numbers of that incarnation are used up: then a key has to follow.
@@ -503,21 +510,27 @@ mod tests {
         Moment { elapsed: Duration::from_secs(seconds), wall: Timestamp::from_unix_seconds(1_795_000_000) }
     }
 
-    /// What a node says after it was told of something newer: after all that its other life may have said, and not as often as it is told.
-    #[test]
-    fn what_outdoes_others_comes_after_the_whole_of_another_life() {
+    /// A node that has announced one situation.
+    fn part(now: Moment) -> (OverlayPart, Author, SpaceId) {
         let network = NetworkId::new("test");
         let identity = Identity::from_seed([1; 32]);
-        let secret = SiteSecret::derived(&identity, Epoch::of(at(0).wall)).unwrap();
+        let secret = SiteSecret::derived(&identity, Epoch::of(now.wall)).unwrap();
         let author = Author { identity, secret, node: String::new(), network };
         let registry = Arc::new(Verifier { network, admission: Arc::new(Open) });
         let overlays = Overlays::new(OverlayConfig::default(), registry, [7; 32]).unwrap();
         let address = "clinic".parse().unwrap();
-        let mut part = OverlayPart::new(overlays, Vec::new(), address, Vec::new(), at(0));
+        let mut part = OverlayPart::new(overlays, Vec::new(), address, Vec::new(), now);
         let space = SpaceId::new("test", 2);
         let fingerprint = Fingerprint::from_vector(space, &[1.0, 2.0]).unwrap();
-        part.announce(at(0), &author, "cardiology/heart".parse().unwrap(), &fingerprint).unwrap();
-        let said = |part: &OverlayPart| part.situations.get(&space).map(|situation| situation.order).unwrap();
+        part.announce(now, &author, "cardiology/heart".parse().unwrap(), &fingerprint).unwrap();
+        (part, author, space)
+    }
+
+    /// What a node says after it was told of something newer: after all that its other life may have said, and not as often as it is told.
+    #[test]
+    fn what_outdoes_others_comes_after_the_whole_of_another_life() {
+        let (mut part, author, space) = part(at(0));
+        let said = |part: &OverlayPart| part.overlays.get(space).unwrap().me().order();
         let opening = Order::opening(at(0).wall);
         assert_eq!(said(&part), opening);
 
@@ -541,8 +554,28 @@ mod tests {
             outdone += u32::from(said(&part) != before);
         }
         assert_eq!(outdone, 1 + 11 * 3, "three times in five minutes, of which two were used up");
+        // A word that came too soon is remembered: what is said after it is newer.
+        let before = said(&part);
+        let too_soon = Order { incarnation: before.incarnation + 9, sequence: 1 };
+        part.outdo(at(3600), &author, space, too_soon);
+        assert_eq!(said(&part), before);
+        part.outdo(at(8000), &author, space, Order { incarnation: before.incarnation + 1, sequence: 1 });
+        assert!(said(&part) > too_soon, "{:?}", said(&part));
         let greatest = Order { incarnation: u32::MAX, sequence: 7 };
         part.outdo(at(9000), &author, space, greatest);
         assert!(said(&part) > greatest, "{:?}", said(&part));
+    }
+
+    /// Two lives that are told of the same one say different things, so that the later of them is heard.
+    #[test]
+    fn of_two_lives_that_were_told_the_same_the_later_one_counts() {
+        let told = Order { incarnation: Order::opening(at(0).wall).incarnation + 86_400, sequence: 3 };
+        let said = [0, 60].map(|later| {
+            let wall = at(0).wall.saturating_add(later);
+            let (mut part, author, space) = part(Moment { wall, ..at(0) });
+            part.outdo(at(1), &author, space, told);
+            part.overlays.get(space).unwrap().me().order()
+        });
+        assert!(told < said[0] && said[0] < said[1], "{said:?}");
     }
 }

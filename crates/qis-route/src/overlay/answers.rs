@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use qis_packet::AuthorId;
 
+use super::contacts::Heard;
 use super::message::{GossipKind, Hint, LinkKind, MAX_GOSSIP, Message, Sketch, Subject};
 use super::metric::{self, Direction};
-use super::tables::Scored;
 use super::{Contact, Event, Overlay, Refusal};
 use crate::Address;
 
@@ -45,17 +45,23 @@ impl Overlay {
     }
 
     /// Takes in what an asker says it is. One that has said something newer is told so, and gets no other answer.
-    fn learn_asker(&mut self, from: &Address, nonce: u64, descriptor: &[u8]) -> Option<Scored> {
-        match self.learn(descriptor) {
-            Ok(asker) => Some(asker),
-            Err(Refusal::Stale) => {
-                let newer = self.tables.proof(Contact::claimed_author(descriptor)?)?;
-                let frame = Message::Outdated { nonce, descriptor: newer }.encode(self.space);
-                self.reply(from, frame);
-                None
+    ///
+    /// Where that is known without proof, as of most contacts, there is nothing to tell it by. It is answered then like anybody, lest it take this
+    /// node for gone; only what it says of itself counts for nothing.
+    fn hear_asker(&mut self, from: &Address, nonce: u64, descriptor: &[u8]) -> Option<Heard> {
+        let heard = self.hear(descriptor).ok()?;
+        let author = heard.contact().author();
+        match &heard {
+            Heard::Newest(_) => self.revive(author),
+            Heard::Stale(_) => {
+                if let Some(newer) = self.tables.proof(author) {
+                    let frame = Message::Outdated { nonce, descriptor: newer }.encode(self.space);
+                    self.reply(from, frame);
+                    return None;
+                }
             }
-            Err(_) => None,
         }
+        Some(heard)
     }
 
     fn answer_find(
@@ -68,7 +74,7 @@ impl Overlay {
         packet: &[u8],
     ) -> Option<Vec<u8>> {
         let busy = !self.finds.allow(now, &self.config.find_rate);
-        let (asker, contact, codes) = match *subject {
+        let (author, asker, codes) = match *subject {
             Subject::Fingerprint { codes } => {
                 if codes.len() != self.dims() {
                     self.stats.refuse(Refusal::WrongSpace);
@@ -77,14 +83,12 @@ impl Overlay {
                 (None, None, codes)
             }
             Subject::Asker { descriptor } => {
-                let asker = self.learn_asker(from, nonce, descriptor)?;
-                let author = asker.contact.author();
-                self.revive(author);
-                (Some(author), Some(asker), &[][..])
+                let asker = self.hear_asker(from, nonce, descriptor)?;
+                (Some(asker.contact().author()), Some(asker), &[][..])
             }
         };
-        let target = if let Some(asker) = &contact {
-            asker.contact.direction()?
+        let target = if let Some(asker) = &asker {
+            asker.contact().direction()?
         } else {
             let Some(scale) = metric::scale(codes) else {
                 self.stats.refuse(Refusal::Malformed);
@@ -98,7 +102,7 @@ impl Overlay {
         let mut room = (self.config.max_frame / 2).min(self.list_bytes().saturating_sub(descriptor.len()));
         let hints: Vec<Hint<'_>> = best
             .iter()
-            .filter(|(_, contact)| Some(contact.author()) != asker)
+            .filter(|(_, contact)| Some(contact.author()) != author)
             .take(most)
             .map_while(|(score, contact)| {
                 let address = contact.address();
@@ -116,8 +120,8 @@ impl Overlay {
             return Some(frame);
         }
         self.stats.served += 1;
-        if let Some(asker) = contact {
-            self.offer_near(&asker);
+        if let Some(Heard::Newest(asker)) = &asker {
+            self.offer_near(asker);
         }
         if !packet.is_empty() {
             self.tell(Event::Packet { from: from.clone(), packet: packet.to_vec() });
@@ -137,13 +141,16 @@ impl Overlay {
         kind: LinkKind,
         descriptor: &[u8],
     ) -> Option<Vec<u8>> {
-        let new = self.learn_asker(from, nonce, descriptor)?;
-        let author = new.contact.author();
-        self.revive(author);
-        let kept = match kind {
-            LinkKind::Near => self.offer_near(&new),
-            LinkKind::Diverse => self.add_diverse(&new),
-        } || self.tables.links(author);
+        let kept = match self.hear_asker(from, nonce, descriptor)? {
+            Heard::Stale(_) => false,
+            Heard::Newest(new) => {
+                let taken = match kind {
+                    LinkKind::Near => self.offer_near(&new),
+                    LinkKind::Diverse => self.add_diverse(&new),
+                };
+                taken || self.tables.links(new.contact.author())
+            }
+        };
         let descriptor = self.me.proof().unwrap_or_default();
         Some(Message::Linked { nonce, kept, descriptor }.encode(self.space))
     }
@@ -164,14 +171,16 @@ impl Overlay {
         descriptors: &[&[u8]],
     ) -> Option<Vec<u8>> {
         // The first one is the sender's; an exchange with nobody is none.
-        let sender = self.learn_asker(from, nonce, descriptors.first()?)?;
-        self.revive(sender.contact.author());
+        let sender = self.hear_asker(from, nonce, descriptors.first()?)?;
+        let contact = sender.contact();
         let own = match kind {
-            GossipKind::Near => self.gossip_for(sender.contact.direction()?, sender.contact.author()),
-            GossipKind::Random => self.random_gossip(sender.contact.author()),
+            GossipKind::Near => self.gossip_for(contact.direction()?, contact.author()),
+            GossipKind::Random => self.random_gossip(contact.author()),
         };
         let answer = Message::Gossiped { nonce, kind, descriptors: borrow(&own) }.encode(self.space);
-        self.take_gossip(kind, descriptors);
+        if let Heard::Newest(_) = sender {
+            self.take_gossip(kind, descriptors);
+        }
         Some(answer)
     }
 

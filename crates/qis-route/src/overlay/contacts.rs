@@ -17,22 +17,48 @@ const MOST_DEAD: usize = 32;
 /// What they take; a list that grows to it by doubling.
 pub(super) const MOST_DEAD_BYTES: usize = MOST_DEAD.next_power_of_two() * size_of::<(AuthorId, Duration)>();
 
+/// A verified descriptor of another node, beside what is known of it.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// Nothing newer is known.
+    Newest(Scored),
+    /// Something newer is known, so this counts for nothing.
+    Stale(Scored),
+}
+
+impl Heard {
+    pub(super) const fn contact(&self) -> &Contact {
+        let (Self::Newest(scored) | Self::Stale(scored)) = self;
+        &scored.contact
+    }
+}
+
 impl Overlay {
     /// Reads, verifies and scores a descriptor. A newer one of a contact takes its place.
     pub(super) fn learn(&mut self, bytes: &[u8]) -> Result<Scored, Refusal> {
-        let learnt = self.try_learn(bytes);
-        if let Err(refusal) = learnt {
-            self.stats.refuse(refusal);
+        match self.hear(bytes)? {
+            Heard::Newest(scored) => Ok(scored),
+            Heard::Stale(_) => Err(Refusal::Stale),
         }
-        learnt
     }
 
-    fn try_learn(&mut self, bytes: &[u8]) -> Result<Scored, Refusal> {
+    /// As [`Overlay::learn`], but one that is not the newest comes back too.
+    pub(super) fn hear(&mut self, bytes: &[u8]) -> Result<Heard, Refusal> {
+        let heard = self.try_hear(bytes);
+        match heard {
+            Ok(Heard::Newest(_)) => {}
+            Ok(Heard::Stale(_)) => self.stats.refuse(Refusal::Stale),
+            Err(refusal) => self.stats.refuse(refusal),
+        }
+        heard
+    }
+
+    fn try_hear(&mut self, bytes: &[u8]) -> Result<Heard, Refusal> {
         // What is known need not be read and verified again.
         let same = |entry: &&Scored| entry.contact.proof() == Some(bytes);
         let same = self.tables.near().iter().chain(self.tables.random()).find(same).cloned();
         if let Some(known) = same {
-            return Ok(known);
+            return Ok(Heard::Newest(known));
         }
         let claim = Contact::claimed_space(bytes).ok_or(Refusal::Malformed)?;
         if claim != (self.space, self.dims()) {
@@ -51,13 +77,13 @@ impl Overlay {
         let scored = self.scored(contact);
         let order = scored.contact.order();
         match self.tables.get(scored.contact.author()).map(Contact::order) {
-            Some(known) if known > order => return Err(Refusal::Stale),
+            Some(known) if known > order => return Ok(Heard::Stale(scored)),
             Some(known) if known < order => {
                 self.tables.update(&scored, &*self.registry);
             }
             _ => {}
         }
-        Ok(scored)
+        Ok(Heard::Newest(scored))
     }
 
     pub(super) fn scored(&self, contact: Contact) -> Scored {

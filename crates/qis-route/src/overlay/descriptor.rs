@@ -345,12 +345,6 @@ impl Contact {
         Some((SpaceId::from_bytes(body.space), body.codes.len()))
     }
 
-    /// Whose descriptor it says it is, nothing checked.
-    pub(super) fn claimed_author(bytes: &[u8]) -> Option<AuthorId> {
-        let (body, _) = take_from_bytes::<Body<'_>>(bytes).ok()?;
-        Some(PublicKey::from_bytes(&body.key).ok()?.author())
-    }
-
     /// What a descriptor says of its node's situation and of its own order, nothing checked: to verify only those that matter.
     pub(crate) fn claimed_situation(bytes: &[u8]) -> Option<(Fingerprint, Order)> {
         let (body, _) = take_from_bytes::<Body<'_>>(bytes).ok()?;

@@ -52,8 +52,9 @@ pub enum Event {
         contacts: usize,
     },
     /// Others hold a descriptor that this node has signed, newer than its present one: of a life in which its clock was ahead, say, and of which
-    /// it has kept nothing. They take nothing that is older, so describe the node anew, by an order above this one. Told whenever it turns up: give
-    /// it some minutes each time, since two nodes that go on by one key would outdo each other without end.
+    /// it has kept nothing. They take nothing that is older, so describe the node anew, by an incarnation after that of this one, since others may
+    /// hold something newer still of that life. Told whenever it turns up: do so a few times in some minutes at most, since two nodes that go on by
+    /// one key would outdo each other without end.
     Outdated {
         /// That of the newer descriptor.
         order: Order,

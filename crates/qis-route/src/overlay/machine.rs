@@ -500,6 +500,35 @@ mod tests {
     }
 
     #[test]
+    fn who_says_something_old_is_answered_where_nothing_proves_it_and_not_believed() {
+        let mut holder = overlay(OverlayConfig::default());
+        let (old, new) = (good(2, 3), descriptor(2, -9, 9, "a", "net"));
+        hand(&mut holder, &Message::Link { nonce: 1, kind: LinkKind::Diverse, descriptor: &new });
+        sent(&mut holder);
+        assert_eq!(holder.contacts(), (0, 1, 0));
+        let mut answer = |request: Message<'_>| {
+            hand(&mut holder, &request);
+            let [answer] = &sent(&mut holder)[..] else { panic!("not one answer to {request:?}") };
+            Message::decode(&answer[1..]).map(|answer| format!("{answer:?}")).unwrap()
+        };
+        for kind in [LinkKind::Near, LinkKind::Diverse] {
+            let linked = answer(Message::Link { nonce: 2, kind, descriptor: &old });
+            assert!(linked.starts_with("Linked { nonce: 2, kept: false,"), "{linked}");
+        }
+        let subject = Subject::Asker { descriptor: &old };
+        let found = answer(Message::Find { nonce: 3, limit: 5, subject, packet: &[] });
+        assert!(found.starts_with("Found { nonce: 3,"), "{found}");
+        let other = good(3, 0);
+        for kind in [GossipKind::Near, GossipKind::Random] {
+            let gossiped = answer(Message::Gossip { nonce: 4, kind, descriptors: vec![&old, &other] });
+            assert!(gossiped.starts_with("Gossiped { nonce: 4,"), "{gossiped}");
+        }
+        assert_eq!((holder.contacts(), holder.stats().refused(Refusal::Stale)), ((0, 1, 0), 5));
+        let author = Identity::from_seed([2; 32]).author();
+        assert_eq!(holder.tables.get(author).unwrap().order().sequence, 9);
+    }
+
+    #[test]
     fn a_node_is_told_of_what_it_said_in_another_life_until_it_says_something_newer() {
         let mut node = overlay(OverlayConfig::default());
         let outdated = |node: &mut Overlay| {
