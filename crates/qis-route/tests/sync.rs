@@ -10,9 +10,10 @@ use std::time::Duration;
 use qis_fingerprint::{Fingerprint, SpaceId};
 use qis_packet::{Draft, Identity, Order};
 use qis_route::HostErrorKind;
-use qis_route::proto::{Origin, Refusal, Router, RouterConfig, SyncConfig, Verdict};
+use qis_route::proto::{Event, Origin, Refusal, Router, RouterConfig, SyncConfig, Verdict};
 use support::{
-    DIMS, Fate, Maker, ROTATION, World, config, domain, draft, fingerprint, other_domain, push, rotation,
+    DIMS, Fate, Maker, ROTATION, START, World, config, domain, draft, fingerprint, other_domain, push,
+    rotation,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -110,6 +111,50 @@ fn a_statement_of_a_new_key_that_was_lost_comes_when_the_clock_asks() {
     }
     assert_eq!(world.inject(0, &rotation(8, 9)), Verdict::Handled);
     assert_eq!(held(&world), [3, 4], "two keys, two authors");
+    world.pass(3 * MINUTE);
+    assert_eq!(held(&world), [3, 3]);
+}
+
+/// An author whose clock was ahead, and who has lost its store: what it said then is parked by most and stands with some.
+#[test]
+fn an_author_hears_of_a_life_whose_packets_are_parked() {
+    let mut world = agreeing(3);
+    let opening = Order::opening(world.now.wall);
+    let order = Order { incarnation: opening.incarnation + 3600, sequence: 4 };
+    let ahead = Maker { order, time: START + 3600, ..Maker::new(0) };
+    assert_eq!(world.inject(2, &ahead.frame(draft(9.0))), Verdict::Parked);
+    let parked = |world: &World| -> Vec<usize> {
+        world.hosts.iter().map(|host| host.router.queues().parked).collect()
+    };
+    // Before the author can ask anybody it gets about, and to nobody twice.
+    world.wire.clear();
+    world.fate = Box::new(|from, _| if from == 0 { Fate::Lost } else { Fate::Arrives });
+    world.pass(5 * MINUTE);
+    assert_eq!(parked(&world), [0, 1, 1]);
+    let bytes = ahead.make(draft(9.0));
+    let carry = |frame: &[u8]| frame[0] == ANSWER && frame.ends_with(bytes.as_bytes());
+    assert_eq!(world.wire.iter().filter(|(_, to, frame)| *to == 1 && carry(frame)).count(), 1);
+    // So it hears of it from one who was never given it, and goes on after it.
+    world.fate = Box::new(|from, _| if from == 2 { Fate::Lost } else { Fate::Arrives });
+    world.pass(5 * MINUTE);
+    assert!(world.hosts[0].events.iter().any(|event| matches!(event, Event::IncarnationRaised)));
+    world.fate = Box::new(|_, _| Fate::Arrives);
+    world.pass(60 * MINUTE);
+    assert_eq!(parked(&world), [0, 0, 0]);
+    let author = world.author(0);
+    for index in 0..3 {
+        assert_eq!(world.standing(index)[&author].to_bits(), 1_f64.to_bits(), "what it says now");
+    }
+}
+
+#[test]
+fn what_was_parked_by_a_clock_that_was_behind_is_applied_once_it_is_right() {
+    let mut world = agreeing(2);
+    let early = Maker { time: START + 4 * 3600, ..Maker::new(9) };
+    assert_eq!(world.inject(0, &early.frame(draft(1.0))), Verdict::Parked);
+    world.pass(3 * MINUTE);
+    assert_eq!(held(&world), [2, 2]);
+    world.now.wall = world.now.wall.saturating_add(4 * 3600);
     world.pass(3 * MINUTE);
     assert_eq!(held(&world), [3, 3]);
 }

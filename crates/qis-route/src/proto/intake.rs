@@ -1,9 +1,11 @@
 //! Frames from outside, in the order of checks: the cheap before the costly, and nothing recorded that is not verified.
 
+use std::collections::BTreeMap;
+
 use qis_packet::{
     AuthorId, DecodeError, DomainTag, Fragment, Frame, FrameError, FrameKind, Freshness, OutcomePacket,
-    PacketId, Payload, PublicKey, ReassemblyError, RotationStatement, SKEW_SECONDS, VerifiedPacket,
-    VerifyError, planted,
+    PacketId, Payload, PublicKey, ReassemblyError, RotationStatement, SKEW_SECONDS, Timestamp, Trailer,
+    VerifiedPacket, VerifyError, planted,
 };
 
 use super::message::{Acknowledgement, Answer, PacketMessage, Query, Status};
@@ -22,7 +24,16 @@ const LEAST_SHARE: f64 = 1.0 / 32.0;
 /// A verified packet from the future.
 #[derive(Debug)]
 pub(super) struct Parked {
+    pub(super) id: PacketId,
     packet: VerifiedPacket,
+}
+
+/// Those of a domain.
+pub(super) fn parked_in(
+    parked: &BTreeMap<(Timestamp, u64), Parked>,
+    domain: DomainTag,
+) -> impl Iterator<Item = &Parked> {
+    parked.values().filter(move |parked| parked.packet.domain() == domain)
 }
 
 fn read(bytes: &[u8]) -> Result<OutcomePacket, Refusal> {
@@ -39,6 +50,14 @@ struct Place {
     nonce: u64,
     index: u8,
     total: u8,
+}
+
+/// A packet in answer to a query, with the key where it carries none.
+fn answer_frame(place: Place, packet: &VerifiedPacket) -> Vec<u8> {
+    let Place { nonce, index, total } = place;
+    let carries_key = packet.trailer() == Trailer::SignatureAndKey;
+    let key = (!carries_key).then_some(*packet.key());
+    Answer { nonce, index, total, key, packet: packet.as_bytes() }.encode()
 }
 
 impl<D: PayloadDecoder> Router<D> {
@@ -305,7 +324,8 @@ impl<D: PayloadDecoder> Router<D> {
 
     fn park(&mut self, now: Moment, packet: VerifiedPacket, early_by: u64) -> Result<Verdict, Refusal> {
         let author = packet.author();
-        let repeated = self.parked.values().any(|parked| parked.packet.id() == packet.id());
+        let id = packet.id();
+        let repeated = self.parked.values().any(|parked| parked.id == id);
         if repeated {
             return Ok(Verdict::Parked);
         }
@@ -316,7 +336,7 @@ impl<D: PayloadDecoder> Router<D> {
         }
         let due = now.wall.saturating_add(early_by);
         let place = self.count();
-        self.parked.insert((due, place), Parked { packet });
+        self.parked.insert((due, place), Parked { id, packet });
         self.set_parked_timer(now);
         Ok(Verdict::Parked)
     }
@@ -326,7 +346,7 @@ impl<D: PayloadDecoder> Router<D> {
         while let Some(first) = self.parked.first_entry()
             && first.key().0 <= now.wall
         {
-            let Parked { packet } = first.remove();
+            let Parked { packet, .. } = first.remove();
             let highest = self.inbox.highest(packet.domain(), packet.author());
             let retired = self.inbox.rotations().is_retired(packet.author(), packet.time(), now.wall);
             let verdict = if retired {
@@ -354,10 +374,13 @@ impl<D: PayloadDecoder> Router<D> {
         }
     }
 
-    /// Answers a query with this node's own packet first, then the others', most similar first.
+    /// Answers a query with this node's own packet first, then the others', most similar first, and then what is parked and will take their places.
+    ///
+    /// What is parked gets about before its time, since an author may have to hear of it: one that has lost its store knows nothing of a life in
+    /// which its clock was ahead, and those by whose clock that was right hold it against all that is said since.
     fn answer(&mut self, now: Moment, from: &Address, query: &Query) -> Verdict {
         if !self.decoder.knows(&query.domain) {
-            self.send_answer(from, Place { nonce: query.nonce, index: 0, total: 0 }, None);
+            self.answer_nothing(from, query.nonce);
             return Verdict::Refused(Refusal::UnknownDomain);
         }
         // Answers may take half of the queue, so that strangers' questions do not hold up this node's own packets.
@@ -366,20 +389,28 @@ impl<D: PayloadDecoder> Router<D> {
         }
         self.sync.asked_by(query.domain, from);
         let me = self.inbox.root(self.author.id());
-        let mut found: Vec<(bool, f32, AuthorId)> = self
-            .inbox
-            .in_force(query.domain, now.wall)
-            .filter(|(_, standing)| {
-                let fingerprint = standing.packet().fingerprint();
-                !query.held.contains(query.nonce, standing.id())
-                    && Query::similarity(fingerprint, &query.fingerprint) > query.above
+        let standing = self.inbox.in_force(query.domain, now.wall);
+        let standing =
+            standing.map(|(author, standing)| (u8::from(author != me), standing.id(), standing.packet()));
+        let parked = parked_in(&self.parked, query.domain).filter(|parked| {
+            let highest = self.inbox.highest(query.domain, parked.packet.author());
+            highest.is_none_or(|highest| highest < parked.packet.order())
+        });
+        let mut found: Vec<(u8, f32, &VerifiedPacket)> = standing
+            .chain(parked.map(|parked| (2, &parked.id, &parked.packet)))
+            .filter(|(_, id, packet)| {
+                !query.held.contains(query.nonce, id)
+                    && Query::similarity(packet.fingerprint(), &query.fingerprint) > query.above
             })
-            .map(|(author, standing)| {
-                let similarity = standing.packet().fingerprint().cosine(&query.fingerprint);
-                (author == me, similarity.unwrap_or(-1.0), author)
+            .map(|(rank, _, packet)| {
+                let similarity = packet.fingerprint().cosine(&query.fingerprint);
+                (rank, similarity.unwrap_or(-1.0), packet)
             })
             .collect();
-        found.sort_by(|a, b| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)));
+        found.sort_by(|a, b| {
+            let newest = b.2.order().cmp(&a.2.order());
+            a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)).then(a.2.author().cmp(&b.2.author())).then(newest)
+        });
         found.truncate(usize::from(query.limit.min(self.config.answer_packets)));
         if planted!(NothingAnswered) {
             found.clear();
@@ -388,15 +419,17 @@ impl<D: PayloadDecoder> Router<D> {
         let affordable = found.iter().take_while(|_| self.peers.allow(now.elapsed, from)).count();
         found.truncate(affordable);
         let total = u8::try_from(found.len()).unwrap_or(u8::MAX);
-        if found.is_empty() {
-            self.send_answer(from, Place { nonce: query.nonce, index: 0, total }, None);
+        let nonce = query.nonce;
+        let answers = (0..total).zip(&found).map(|(index, (_, _, packet))| {
+            (packet.author(), answer_frame(Place { nonce, index, total }, packet), packet.as_bytes().len())
+        });
+        let answers: Vec<(AuthorId, Vec<u8>, usize)> = answers.collect();
+        if answers.is_empty() {
+            self.answer_nothing(from, nonce);
         }
-        for (index, (_, _, author)) in (0..total).zip(found) {
-            let key = self.inbox.get(query.domain, author).map(|standing| standing.packet().author());
-            self.send_answer(from, Place { nonce: query.nonce, index, total }, Some((query.domain, author)));
-            if let Some(key) = key {
-                self.send_rotations(now, from, key, true);
-            }
+        for (author, frame, bytes) in answers {
+            self.send(from, FrameKind::Answer, frame, bytes);
+            self.send_rotations(now, from, author, true);
         }
         self.remind_of_a_rotation(now, from, query);
         Verdict::Handled
@@ -419,20 +452,9 @@ impl<D: PayloadDecoder> Router<D> {
         }
     }
 
-    fn send_answer(&mut self, to: &Address, place: Place, about: Option<(DomainTag, AuthorId)>) {
-        let Place { nonce, index, total } = place;
-        let standing = about.and_then(|(domain, author)| self.inbox.get(domain, author));
-        let (frame, bytes) = match standing {
-            None => (Answer { nonce, index: 0, total: 0, key: None, packet: &[] }.encode(), 0),
-            Some(standing) => {
-                let packet = standing.packet();
-                let carries_key = packet.trailer() == qis_packet::Trailer::SignatureAndKey;
-                let key = (!carries_key).then_some(*packet.key());
-                let answer = Answer { nonce, index, total, key, packet: packet.as_bytes() };
-                (answer.encode(), packet.as_bytes().len())
-            }
-        };
-        self.send(to, FrameKind::Answer, frame, bytes);
+    fn answer_nothing(&mut self, to: &Address, nonce: u64) {
+        let none = Answer { nonce, index: 0, total: 0, key: None, packet: &[] };
+        self.send(to, FrameKind::Answer, none.encode(), 0);
     }
 
     /// Says how this author's key came to be its key, to one who may know an earlier one.

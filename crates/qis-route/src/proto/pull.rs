@@ -4,6 +4,7 @@ use qis_fingerprint::Fingerprint;
 use qis_packet::{DomainTag, FrameKind, OutcomePacket, PacketId};
 
 use super::held::Held;
+use super::intake::parked_in;
 use super::message::{EVERY_SIMILARITY, Query};
 use super::router::{Asker, Timer};
 use super::timer::TimerKey;
@@ -197,12 +198,15 @@ impl<D: PayloadDecoder> Router<D> {
 
     /// Sends the query to all that have not answered in full.
     fn ask(&mut self, now: Moment, id: PullId) {
+        // By a clock that was put right since, some of it may be due: what counts as held is not sent again.
+        self.admit_parked(now);
         let Some(pull) = self.pulls.get_mut(&id) else { return };
         let mut held: Vec<PacketId> = Vec::new();
         for (_, standing) in self.inbox.in_force(pull.domain, now.wall) {
             held.push(*standing.id());
             held.extend(self.inbox.rotations().ids(standing.packet().author()));
         }
+        held.extend(parked_in(&self.parked, pull.domain).map(|parked| parked.id));
         let mut silent = Vec::new();
         for asked in pull.asked.iter_mut().filter(|asked| !asked.is_complete()) {
             let query = Query {
