@@ -20,11 +20,15 @@ pub(super) async fn run(world: Arc<World>, site: usize, life: u64, node: Node, e
     let host = Host { world, site, life, node };
     match errand {
         Errand::Begin => host.begin().await,
-        Errand::Vector { wait } => host.vector(wait).await,
+        Errand::Vector { wait } => drop(host.vector(wait).await),
         Errand::Derived => host.derived().await,
         Errand::Evidence => host.evidence().await,
-        Errand::Synthesize { evidence } => host.synthesize(evidence).await,
+        Errand::Synthesize { evidence } => drop(host.synthesize(evidence).await),
         Errand::Retract => host.retract().await,
+        Errand::Serve => {
+            let serves = host.vector(true).await && host.synthesize(false).await;
+            host.world.lock().sites[site].serves = serves;
+        }
         Errand::CatchUp => {
             let caught_up = host.node.catch_up().await;
             let applied = caught_up.map(|caught_up| caught_up.applied).unwrap_or_default();
@@ -69,14 +73,15 @@ impl Host {
         standing.into_iter().find(|packet| state.authors.get(&packet.author()) == Some(&self.site))
     }
 
-    async fn vector(&self, wait: bool) {
+    /// Whether it was emitted.
+    async fn vector(&self, wait: bool) -> bool {
         let vector = {
             let mut state = self.world.lock();
             let site = &mut state.sites[self.site];
             site.withdrawn = false;
             site.next_vector()
         };
-        self.emit(VECTORS, vector.into(), None, wait).await;
+        self.emit(VECTORS, vector.into(), None, wait).await
     }
 
     async fn derived(&self) {
@@ -101,20 +106,21 @@ impl Host {
         }
     }
 
-    async fn emit(&self, domain: &str, outcome: Outcome, lineage: Option<Lineage>, wait: bool) {
+    async fn emit(&self, domain: &str, outcome: Outcome, lineage: Option<Lineage>, wait: bool) -> bool {
         self.world.lock().invariants.emissions.ask(self.site, self.life);
         let mut emit = self.node.emit(domain, outcome).source(SOURCE);
         if let Some(lineage) = lineage {
             emit = emit.derived_from(lineage);
         }
         if wait {
-            let receipt = emit.await;
-            self.take(receipt);
+            self.take(emit.await)
         } else {
-            match emit.queue().await {
+            let queued = emit.queue().await;
+            match &queued {
                 Ok(_) => self.stored(domain),
-                Err(error) => self.failed(&error),
+                Err(error) => self.failed(error),
             }
+            queued.is_ok()
         }
     }
 
@@ -129,12 +135,14 @@ impl Host {
         state.check(held);
         // One that the clock stated again has another source.
         if let Some(Ok(opening)) = opening {
-            let held = state.invariants.provenance.opened(self.site, &opening, own.id());
+            let held = state.invariants.provenance.opened(self.site, &opening, &own);
             state.check(held);
         }
     }
 
-    fn take(&self, receipt: Result<Receipt, EmitError>) {
+    /// Whether it was emitted.
+    fn take(&self, receipt: Result<Receipt, EmitError>) -> bool {
+        let emitted = receipt.is_ok();
         match receipt {
             Err(error) => self.failed(&error),
             Ok(receipt) => {
@@ -146,19 +154,22 @@ impl Host {
                 state.check(held);
             }
         }
+        emitted
     }
 
     fn failed(&self, error: &EmitError) {
         self.world.lock().note(format_args!("site {} does not emit: {error}", self.site));
     }
 
-    async fn synthesize(&self, evidence: bool) {
+    /// Whether there was one.
+    async fn synthesize(&self, evidence: bool) -> bool {
         let domain = if evidence { EVIDENCE } else { VECTORS };
         let synthesis = self.node.synthesize(domain).await;
         // Nothing has happened in between: a synthesis that does not pull waits for nothing.
         let standing = self.node.standing(domain);
         let mut state = self.world.lock();
         let site = self.site;
+        let made = synthesis.is_ok();
         match synthesis {
             Err(error) => state.note(format_args!("site {site} has no synthesis: {error}")),
             Ok(synthesis) => {
@@ -174,6 +185,7 @@ impl Host {
                 }
             }
         }
+        made
     }
 
     async fn retract(&self) {

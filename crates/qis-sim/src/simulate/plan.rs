@@ -87,6 +87,8 @@ pub(super) enum Errand {
     Retract,
     /// Asks for what it missed.
     CatchUp,
+    /// Emits what it observes, and has a synthesis: what every site must be able to do once faults are over.
+    Serve,
 }
 
 /// The shares and sizes of a seed's faults.

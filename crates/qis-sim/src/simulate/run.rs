@@ -380,6 +380,9 @@ impl Run {
             Phase::Serving { since } => (since, true),
             Phase::Safety | Phase::Done => return,
         };
+        let idle = state.sites.iter().position(|site| !site.serves).filter(|_| serving);
+        let difference =
+            difference.or_else(|| idle.map(|site| (format!("site {site} does not emit and synthesise"), 1)));
         let passed = state.now.saturating_sub(since);
         let Some((what, count)) = difference else {
             let periods = u32::try_from(passed.as_secs() / PERIOD.as_secs()).unwrap_or(u32::MAX);
@@ -389,9 +392,11 @@ impl Run {
                 return;
             }
             self.periods = periods;
-            let site = state.random.below(nodes.len());
             self.phase = Phase::Serving { since: state.now };
-            state.after(SECOND, Act::Host { site, errand: Errand::Vector { wait: true } });
+            for site in 0..nodes.len() {
+                let wait = SECOND.mul_f64(1.0 + 9.0 * state.random.unit());
+                state.after(wait, Act::Host { site, errand: Errand::Serve });
+            }
             state.after(PERIOD, Act::Compare);
             return;
         };
@@ -408,16 +413,16 @@ impl Run {
 /// A life of a site: builds its node, and drives it until it is dropped.
 async fn live(world: Arc<World>, site: usize, directory: MemoryDirectory) {
     let node = loop {
-        let (rows, began) = {
+        let (rows, clock) = {
             let state = world.lock();
-            (state.rows_in_force(site), state.now)
+            (state.rows_in_force(site), state.sites[site].clock())
         };
         match site::build(&world, site, &directory).await {
             Ok(node) => {
                 let standing = [VECTORS, EVIDENCE].map(|domain| node.standing(domain)).concat();
                 let mut state = world.lock();
                 // By a clock that was set meanwhile other rows are in force.
-                if state.sites[site].clock_set < began {
+                if state.sites[site].clock() == clock {
                     state.check(lost_rows(site, &rows, &standing));
                 }
                 drop(state);

@@ -76,6 +76,8 @@ pub(super) struct Site {
     pub(super) vector: Vec<f32>,
     /// Whether its clock was ever so far ahead that it may have started without secrets for the right time.
     pub(super) was_far_ahead: bool,
+    /// Whether its node has done all that its host asked of it after faults were over.
+    pub(super) serves: bool,
     /// What its host draws.
     pub(super) rng: Rng,
 }
@@ -132,6 +134,7 @@ impl Site {
             clock_was_wrong: ahead != 0,
             may_forget: ahead > FORGETS,
             was_far_ahead: ahead > FORGETS,
+            serves: false,
             records: 30,
             estimate: None,
             withdrawn: false,
@@ -140,6 +143,11 @@ impl Site {
         };
         site.authors.push(site.identity().author());
         site
+    }
+
+    /// How far its clock is ahead, and since when.
+    pub(super) const fn clock(&self) -> (i64, Duration) {
+        (self.ahead, self.clock_set)
     }
 
     /// What its truth is drawn from.

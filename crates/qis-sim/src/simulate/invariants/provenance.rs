@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use qis::{Opening, PacketId};
+use qis::{AuthorId, Opening, OutcomePacket, PacketId};
+use qis_packet::Order;
 
 use super::{Stored, Violation, holds};
 
@@ -13,7 +14,7 @@ const KEY_BYTES: usize = 32;
 #[derive(Debug, Default)]
 pub(in crate::simulate) struct Provenance {
     committed: BTreeMap<[u8; 32], PacketId>,
-    opened: BTreeMap<Vec<u8>, PacketId>,
+    opened: BTreeMap<Vec<u8>, (AuthorId, Order, PacketId)>,
 }
 
 impl Provenance {
@@ -30,11 +31,15 @@ impl Provenance {
         &mut self,
         site: usize,
         opening: &Opening,
-        id: PacketId,
+        own: &OutcomePacket,
     ) -> Result<(), Violation> {
         let mut key = opening.to_bytes();
         key.truncate(KEY_BYTES);
-        let before = *self.opened.entry(key).or_insert(id);
-        holds(NAME, before == id, || format!("what opens one packet of site {site} opens another one"))
+        let place = (own.author(), own.order());
+        let (author, order, before) = *self.opened.entry(key).or_insert((place.0, place.1, own.id()));
+        // The key is of the number, and whether that may be used twice is for `numbers.rs` to say.
+        holds(NAME, before == own.id() || (author, order) == place, || {
+            format!("what opens one packet of site {site} opens another one")
+        })
     }
 }
