@@ -82,6 +82,9 @@ pub(crate) enum Error {
     )]
     NoBugs,
     #[cfg(qis_planted)]
+    #[error("there is no bug of the name {name:?}: --planted lists them")]
+    UnknownBug { name: String },
+    #[cfg(qis_planted)]
     #[error("{missed} of the planted bugs were not found within {seeds} seeds")]
     BugsMissed { missed: usize, seeds: u64 },
     #[error("the packet is well formed but nothing shows who made it: {why}")]

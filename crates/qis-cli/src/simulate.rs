@@ -26,7 +26,7 @@ use failure::Failure;
 /// command that repeats the smallest run is printed.
 ///
 /// Exit code 1 when a seed failed.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// How many seeds
@@ -53,6 +53,9 @@ pub(crate) struct Args {
     /// Plant bugs on purpose, and count the seeds until each is found: at most --seeds. Needs a build with bugs in it, as docs/testing.md has it
     #[arg(long, conflicts_with = "twice")]
     planted: bool,
+    /// Plant this one of those bugs, by its name in the table of --planted
+    #[arg(long, value_name = "NAME", conflicts_with = "planted")]
+    bug: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -88,12 +91,21 @@ impl Args {
         Settings { seed, nodes: self.nodes.0.clone(), without }
     }
 
+    /// The command that repeats a run.
+    fn command(&self, settings: &Settings) -> String {
+        let bug = self.bug.as_ref().map(|bug| format!(" --bug '{bug}'")).unwrap_or_default();
+        format!("qis simulate {settings}{bug}")
+    }
+
     fn all_seeds(&self) -> Vec<u64> {
         (0..self.seeds).map(|at| self.seed_base.wrapping_add(at)).collect()
     }
 }
 
 pub(crate) fn run(args: &Args) -> Result<Answer, Error> {
+    if let Some(name) = &args.bug {
+        planted::plant(name)?;
+    }
     match (args.seed, args.planted) {
         (Some(seed), _) => one(args, seed),
         (None, true) => planted::run(args),
@@ -112,7 +124,7 @@ fn one(args: &Args, seed: u64) -> Result<Answer, Error> {
     let mut summary = many::Summary::default();
     summary.add(&report);
     if report.violation.is_some() {
-        summary.failures.push(Failure::of(&report));
+        summary.failures.push(Failure::of(&report, args));
     }
     Ok(summary.answer(started, args.json))
 }

@@ -89,6 +89,12 @@ bugs! {
     OutdatedIgnored => "outdated descriptor kept",
     /// A node that has lost all its contacts does not join again.
     NotJoinedAgain => "not joined again",
+    /// A store that failed once is not used again, whatever the failure was.
+    StoreGivenUp => "store given up",
+    /// A statement of a new key that was lost is not sent again.
+    StatementNotRepeated => "lost statement not repeated",
+    /// Where there are too few bytes for all domains, the same ones go first each time.
+    FirstDomainOnly => "first domain only",
     /// Who can open one packet's provenance can open all of the author's.
     OneOpeningForAll => "one opening for all",
 }

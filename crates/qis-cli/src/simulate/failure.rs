@@ -3,6 +3,8 @@
 use qis_sim::simulate::{Report, shrink};
 use serde::Serialize;
 
+use super::Args;
+
 /// What is told of it.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Failure {
@@ -17,19 +19,19 @@ pub(super) struct Failure {
 
 impl Failure {
     /// Of a run in which an invariant did not hold; shrinks it, which takes some tens of runs.
-    pub(super) fn of(report: &Report) -> Self {
+    pub(super) fn of(report: &Report, args: &Args) -> Self {
         let smallest = shrink(&report.settings);
-        let shrunk = smallest.map(|smallest| format!("qis simulate {}", smallest.settings));
-        Self { shrunk, ..Self::unshrunk(report) }
+        let shrunk = smallest.map(|smallest| args.command(&smallest.settings));
+        Self { shrunk, ..Self::unshrunk(report, args) }
     }
 
     /// The same as it is.
-    pub(super) fn unshrunk(report: &Report) -> Self {
+    pub(super) fn unshrunk(report: &Report, args: &Args) -> Self {
         let (invariant, what) = match &report.violation {
             Some(violation) => (violation.invariant.to_owned(), violation.what.clone()),
             None => ("the same seed gives the same run".to_owned(), "it gave another one".to_owned()),
         };
-        let replay = format!("qis simulate {}", report.settings);
+        let replay = args.command(&report.settings);
         Self { seed: report.settings.seed, invariant, what, replay, shrunk: None }
     }
 }

@@ -87,9 +87,9 @@ pub(super) fn run(args: &Args) -> Answer {
     for (report, differs) in &reports {
         summary.add(report);
         if report.violation.is_some() && summary.failures.len() < MOST_SHRUNK {
-            summary.failures.push(Failure::of(report));
+            summary.failures.push(Failure::of(report, args));
         } else if report.violation.is_some() || *differs {
-            summary.failures.push(Failure::unshrunk(report));
+            summary.failures.push(Failure::unshrunk(report, args));
         }
     }
     summary.failed = summary.failures.len() as u64;

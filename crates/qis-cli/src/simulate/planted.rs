@@ -9,8 +9,13 @@ pub(super) fn run(_: &Args) -> Result<Answer, Error> {
     Err(Error::NoBugs)
 }
 
+#[cfg(not(qis_planted))]
+pub(super) fn plant(_: &str) -> Result<(), Error> {
+    Err(Error::NoBugs)
+}
+
 #[cfg(qis_planted)]
-pub(super) use with_bugs::run;
+pub(super) use with_bugs::{plant, run};
 
 #[cfg(qis_planted)]
 mod with_bugs {
@@ -39,6 +44,8 @@ mod with_bugs {
         bug: &'static str,
         /// How many seeds it took; none when all of them were not enough.
         seeds: Option<u64>,
+        /// What repeats it.
+        replay: Option<String>,
         invariant: Option<&'static str>,
         what: Option<String>,
     }
@@ -60,6 +67,14 @@ mod with_bugs {
         Ok(Answer { text, verdict })
     }
 
+    /// Plants the bug of this name in this process.
+    pub(in super::super) fn plant(name: &str) -> Result<(), Error> {
+        let bug = Bug::ALL.iter().find(|bug| bug.name() == name);
+        let bug = bug.ok_or_else(|| Error::UnknownBug { name: name.to_owned() })?;
+        Bug::plant(Some(*bug));
+        Ok(())
+    }
+
     /// Runs seeds with a bug until one fails.
     fn find(args: &Args, bug: Bug) -> Row {
         Bug::plant(Some(bug));
@@ -70,9 +85,15 @@ mod with_bugs {
         let found: Option<(u64, Violation)> =
             parallel::run(&args.all_seeds(), parallel::threads(), work, |_| ()).err();
         Bug::plant(None);
+        // It counts only if the seed passes without the bug.
+        let found = found.filter(|(seed, _)| simulate(&args.settings(*seed)).violation.is_none());
         let (seeds, violation) = found.unzip();
         Row {
             bug: bug.name(),
+            replay: seeds.map(|seed| {
+                let with = Args { bug: Some(bug.name().to_owned()), ..args.clone() };
+                with.command(&args.settings(seed))
+            }),
             seeds: seeds.map(|seed| seed.wrapping_sub(args.seed_base) + 1),
             invariant: violation.as_ref().map(|violation| violation.invariant),
             what: violation.map(|violation| violation.what),

@@ -447,7 +447,9 @@ impl<D: PayloadDecoder> Router<D> {
             (rotations.misses(key, now.wall, held) && held(standing.id())).then_some(key)
         });
         let mut missed: Vec<AuthorId> = missed.collect();
-        if let Some(author) = take_any(&mut missed, || self.nonces.next()) {
+        if let Some(author) = take_any(&mut missed, || self.nonces.next())
+            && !planted!(StatementNotRepeated)
+        {
             self.send_rotations(now, from, author, true);
         }
     }

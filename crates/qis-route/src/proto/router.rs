@@ -563,7 +563,7 @@ impl<D: PayloadDecoder> Router<D> {
             return;
         };
         self.stats.commits_failed = self.stats.commits_failed.saturating_add(1);
-        self.poisoned = !error.is_retryable();
+        self.poisoned = !error.is_retryable() || planted!(StoreGivenUp);
         let belongs = |effect: &Effect| match effect {
             Effect::StartEmission(id) => Some(*id),
             Effect::Acknowledge { .. } | Effect::Event(_) => None,

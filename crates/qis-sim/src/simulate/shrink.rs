@@ -4,19 +4,19 @@ use super::fault::FaultKind;
 use super::run::{Report, simulate};
 use super::settings::Settings;
 
-/// Leaves out kinds of faults one after the other, then sites, as long as the run still fails. Every step is a run.
+/// Leaves out kinds of faults one after the other, then sites, and then kinds of faults once more, as long as the same invariant does not hold. Every
+/// step is a run.
 ///
 /// `None` when the run does not fail as it is.
 #[must_use]
 pub fn shrink(settings: &Settings) -> Option<Report> {
-    let mut smallest = fails(settings)?;
-    for &kind in FaultKind::ALL {
-        if smallest.faults.contains_key(&kind) {
-            let mut without = smallest.settings.clone();
-            without.without.insert(kind);
-            smallest = fails(&without).unwrap_or(smallest);
-        }
-    }
+    let first = simulate(settings);
+    let invariant = first.violation.as_ref()?.invariant;
+    let fails = |settings: &Settings| {
+        let report = simulate(settings);
+        report.violation.as_ref().is_some_and(|found| found.invariant == invariant).then_some(report)
+    };
+    let mut smallest = without_faults(first, fails);
     // What was wanted and never came about need not be named.
     let mut nodes = u16::try_from(smallest.nodes).unwrap_or(u16::MAX);
     while nodes > 2 {
@@ -26,10 +26,17 @@ pub fn shrink(settings: &Settings) -> Option<Report> {
         smallest = report;
         nodes = u16::try_from(smallest.nodes).unwrap_or(u16::MAX);
     }
-    Some(smallest)
+    Some(without_faults(smallest, fails))
 }
 
-fn fails(settings: &Settings) -> Option<Report> {
-    let report = simulate(settings);
-    report.violation.is_some().then_some(report)
+/// Leaves out each kind of fault that need not be there.
+fn without_faults(mut smallest: Report, fails: impl Fn(&Settings) -> Option<Report>) -> Report {
+    for &kind in FaultKind::ALL {
+        if smallest.faults.contains_key(&kind) {
+            let mut without = smallest.settings.clone();
+            without.without.insert(kind);
+            smallest = fails(&without).unwrap_or(smallest);
+        }
+    }
+    smallest
 }
