@@ -95,13 +95,10 @@ impl State {
             frame.bytes.len(),
             frame.from
         ));
-        match frame.lie {
-            None => {}
-            Some(FaultKind::Spoofing) => self.check(check_unasked(frame.to, verdict)),
-            Some(_) => {
-                let held = self.invariants.rates.check(self.now, (frame.to, life), &frame.from, verdict);
-                self.check(held);
-            }
+        if frame.lie == Some(FaultKind::Spoofing) {
+            self.check(check_unasked(frame.to, verdict));
         }
+        let held = self.invariants.rates.check(self.now, (frame.to, life), &frame.from, verdict);
+        self.check(held);
     }
 }

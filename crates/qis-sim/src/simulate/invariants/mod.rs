@@ -110,7 +110,7 @@ impl Invariants {
             numbers: numbers::Numbers::default(),
             own_time: own_time::OwnTime::default(),
             provenance: provenance::Provenance::default(),
-            rates: rates::Rates::new(config.peer_rate),
+            rates: rates::Rates::new(&config),
             sends: sends::Sends::new(config.attempts),
         }
     }
