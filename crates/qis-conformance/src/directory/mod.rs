@@ -43,6 +43,7 @@ use crate::{Failures, Report};
 pub struct Suite {
     network: New,
     members: u8,
+    one_situation: bool,
     patience: Duration,
 }
 
@@ -69,13 +70,20 @@ impl Suite {
                 })
             })
         });
-        Self { network, members: 12, patience: PATIENCE }
+        Self { network, members: 12, one_situation: false, patience: PATIENCE }
     }
 
     /// How many members a network gets: 12 by default, and 4 at least. Fewer are faster where each is a socket.
     #[must_use]
     pub fn members(self, members: u8) -> Self {
         Self { members: members.max(4), ..self }
+    }
+
+    /// For directories in which a member has one situation a space, such as the overlay of `qis-route`: no member announces a second domain
+    /// with another situation in a space where it has one, so what the trait's list says of such domains is not asked for.
+    #[must_use]
+    pub fn one_situation_a_space(self) -> Self {
+        Self { one_situation: true, ..self }
     }
 
     /// How long a call may take, and how long it may take until an announcement is found: 10 s by default. A call that blocks is waited
@@ -97,6 +105,7 @@ impl Suite {
         let setup = || Setup {
             network: Arc::clone(&self.network),
             members: self.members,
+            one_situation: self.one_situation,
             patience: self.patience,
             watch: Watch::default(),
         };
@@ -113,7 +122,8 @@ impl Suite {
 impl fmt::Debug for Suite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("directory::Suite");
-        debug.field("members", &self.members).field("patience", &self.patience).finish_non_exhaustive()
+        debug.field("members", &self.members).field("one_situation", &self.one_situation);
+        debug.field("patience", &self.patience).finish_non_exhaustive()
     }
 }
 
@@ -121,6 +131,7 @@ impl fmt::Debug for Suite {
 struct Setup {
     network: New,
     members: u8,
+    one_situation: bool,
     patience: Duration,
     watch: Watch,
 }

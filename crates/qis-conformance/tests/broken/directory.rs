@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use qis_conformance::block_on;
 use qis_conformance::directory::Suite;
 use qis_fingerprint::Fingerprint;
-use qis_packet::{AuthorId, DomainTag};
+use qis_packet::{AuthorId, DomainTag, Identity};
 use qis_route::{Descriptor, Directory, HostError, HostErrorKind, Organisation, Peer};
 
 use crate::assert_each_is_caught;
@@ -18,7 +18,7 @@ use crate::slow::{Busy, pause};
 enum Bug {
     FailsWhenEmpty,
     KeepsTheFirst,
-    KeepsOneDomain,
+    KeepsOneDomainASpace,
     FindsNobody,
     ForgetsAddresses,
     RoundsFingerprints,
@@ -40,7 +40,7 @@ enum Bug {
 const BUGS: [(Bug, &str); 19] = [
     (Bug::FailsWhenEmpty, "An empty answer from an empty network"),
     (Bug::KeepsTheFirst, "`announce` replaces"),
-    (Bug::KeepsOneDomain, "`announce` replaces"),
+    (Bug::KeepsOneDomainASpace, "`announce` replaces"),
     (Bug::FindsNobody, "Who has announced is found"),
     (Bug::ForgetsAddresses, "A peer comes with the address"),
     (Bug::RoundsFingerprints, "A peer comes with the address"),
@@ -104,8 +104,9 @@ impl Directory for Listed {
         self.enter().await?;
         let mut known = self.known.lock().unwrap();
         let key = (descriptor.author, descriptor.domain);
-        if self.bug == Some(Bug::KeepsOneDomain) {
-            known.retain(|(author, _), _| *author != descriptor.author);
+        if self.bug == Some(Bug::KeepsOneDomainASpace) {
+            let space = descriptor.fingerprint.space();
+            known.retain(|(author, _), one| *author != descriptor.author || one.fingerprint.space() != space);
         }
         if self.bug != Some(Bug::KeepsTheFirst) || !known.contains_key(&key) {
             known.insert(key, descriptor.clone());
@@ -189,7 +190,7 @@ fn each_broken_directory_is_caught_by_the_sentence_it_breaks() {
             // What is never found is waited for.
             Some(
                 Bug::KeepsTheFirst
-                | Bug::KeepsOneDomain
+                | Bug::KeepsOneDomainASpace
                 | Bug::FindsNobody
                 | Bug::ForgetsAddresses
                 | Bug::RoundsFingerprints,
@@ -197,6 +198,44 @@ fn each_broken_directory_is_caught_by_the_sentence_it_breaks() {
             _ => suite.run(block_on),
         }
     });
+}
+
+/// The trait leaves it to a directory whether it names who asks.
+#[test]
+fn a_directory_that_leaves_the_asker_out_is_correct() {
+    #[derive(Debug)]
+    struct Others(Arc<Listed>, AuthorId);
+
+    #[async_trait]
+    impl Directory for Others {
+        async fn announce(&self, descriptor: &Descriptor) -> Result<(), HostError> {
+            self.0.announce(descriptor).await
+        }
+
+        async fn nearest(&self, to: &Fingerprint, k: usize) -> Result<Vec<Peer>, HostError> {
+            let mut peers = self.0.nearest(to, k.saturating_add(1)).await?;
+            peers.retain(|peer| peer.author != self.1);
+            peers.truncate(k);
+            Ok(peers)
+        }
+    }
+
+    let network = || {
+        let list = Arc::new(Listed::default());
+        async move |identity: Identity| {
+            Ok::<_, Infallible>((Others(Arc::clone(&list), identity.author()), ()))
+        }
+    };
+    Suite::new(network).members(6).run(block_on).unwrap();
+}
+
+#[test]
+fn one_situation_a_space_is_enough_where_the_host_says_so() {
+    let network = || {
+        let list = Arc::new(Listed { bug: Some(Bug::KeepsOneDomainASpace), ..Listed::default() });
+        async move |_| Ok::<_, Infallible>((Arc::clone(&list), ()))
+    };
+    Suite::new(network).members(6).one_situation_a_space().run(block_on).unwrap();
 }
 
 /// Samples are the one thing that a directory need not have.
