@@ -16,6 +16,8 @@ use crate::{Answer, json_line, parallel};
 
 /// Of more seeds that failed, no smaller run is looked for.
 const MOST_SHRUNK: usize = 3;
+/// Periods within which nearly all are to agree.
+const SOON: u32 = 3;
 
 /// What is printed.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -31,6 +33,8 @@ pub(super) struct Summary {
     /// Periods of anti-entropy after which all sites of a network agreed, the mean and the most.
     periods_mean: f64,
     periods_max: u32,
+    /// The share of networks in which all did after three.
+    agreed_in_three: f64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) failures: Vec<Failure>,
     #[serde(skip)]
@@ -39,6 +43,8 @@ pub(super) struct Summary {
     nodes: u64,
     #[serde(skip)]
     periods: u64,
+    #[serde(skip)]
+    soon: u64,
 }
 
 impl Summary {
@@ -51,6 +57,7 @@ impl Summary {
         self.nodes += report.nodes as u64;
         self.periods += u64::from(report.periods);
         self.periods_max = self.periods_max.max(report.periods);
+        self.soon += u64::from(report.violation.is_none() && report.periods <= SOON);
         for (kind, count) in &report.faults {
             *self.faults_injected.entry(kind.name()).or_default() += count;
         }
@@ -62,6 +69,7 @@ impl Summary {
         let seeds = self.seeds.max(1) as f64;
         self.simulated_hours = self.simulated.as_secs_f64() / 3600.0;
         (self.nodes_mean, self.periods_mean) = (self.nodes as f64 / seeds, self.periods as f64 / seeds);
+        self.agreed_in_three = self.soon as f64 / seeds;
         let text = if as_json { json_line(&self) } else { self.to_string() };
         let failed = self.failed.max(self.failures.len() as u64);
         let verdict = if failed == 0 { Ok(()) } else { Err(Error::Simulation { failed, seeds: self.seeds }) };
@@ -102,8 +110,11 @@ impl fmt::Display for Summary {
         writeln!(f, "failed              {}", self.failed)?;
         writeln!(f, "simulated           {:.1} h in {:.1} s", self.simulated_hours, self.seconds)?;
         writeln!(f, "packets applied     {}", self.packets_applied)?;
-        let (mean, most) = (self.periods_mean, self.periods_max);
-        writeln!(f, "agreement           after {mean:.1} periods in the mean, {most} at most")?;
+        let (mean, most, soon) = (self.periods_mean, self.periods_max, 100.0 * self.agreed_in_three);
+        writeln!(
+            f,
+            "agreement           after {mean:.1} periods in the mean, {most} at most; {soon:.1} % in {SOON}"
+        )?;
         writeln!(f, "faults injected")?;
         for (kind, count) in &self.faults_injected {
             writeln!(f, "  {kind:<17} {count}")?;
