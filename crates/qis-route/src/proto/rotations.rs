@@ -14,6 +14,8 @@ pub(super) struct Rotations {
     max_chains: usize,
     by_new: BTreeMap<AuthorId, RotationStatement>,
     successors: BTreeMap<AuthorId, AuthorId>,
+    /// How many chains there are, so that a statement costs no walk over those of others.
+    chains: usize,
 }
 
 /// A statement that can't be taken in.
@@ -27,7 +29,7 @@ pub(super) enum RotationRefusal {
 
 impl Rotations {
     pub(super) const fn new(max_chains: usize) -> Self {
-        Self { max_chains, by_new: BTreeMap::new(), successors: BTreeMap::new() }
+        Self { max_chains, by_new: BTreeMap::new(), successors: BTreeMap::new(), chains: 0 }
     }
 
     /// The id under which all keys of an author count: that of the first of its chain.
@@ -81,17 +83,14 @@ impl Rotations {
         if first == last {
             return Err(RotationRefusal::Taken);
         }
-        let of_chain = |statement: &&RotationStatement| {
-            let root = self.root(statement.old().author());
-            root == first || root == last
-        };
-        let chain = self.by_new.values().filter(of_chain).count();
-        // The first statement of each chain follows a key that follows none.
-        let is_first = |one: &&RotationStatement| !self.by_new.contains_key(&one.old().author());
-        let full = chain == 0 && self.by_new.values().filter(is_first).count() >= self.max_chains;
-        if full || chain >= MAX_CHAIN {
+        // Nothing follows the old key and nothing precedes the new one, so the statement joins what ends here to what begins there.
+        let before = walk(old, |key| self.by_new.get(&key).map(|statement| statement.old().author()));
+        let after = walk(new, |key| self.successors.get(&key).copied());
+        let joined = usize::from(before > 0) + usize::from(after > 0);
+        if before + after >= MAX_CHAIN || (joined == 0 && self.chains >= self.max_chains) {
             return Err(RotationRefusal::Full);
         }
+        self.chains = self.chains + 1 - joined;
         self.successors.insert(old, new);
         self.by_new.insert(new, statement);
         Ok(())
@@ -115,11 +114,9 @@ impl Rotations {
             chain.0 &= now > retirement(statement.time());
             chain.1.push(*new);
         }
-        let forgotten: Vec<AuthorId> = over
-            .into_iter()
-            .filter(|(root, (retired, _))| *retired && !known(*root))
-            .flat_map(|(_, (_, chain))| chain)
-            .collect();
+        over.retain(|root, (retired, _)| *retired && !known(*root));
+        self.chains -= over.len();
+        let forgotten: Vec<AuthorId> = over.into_values().flat_map(|(_, chain)| chain).collect();
         for new in &forgotten {
             if let Some(statement) = self.by_new.remove(new) {
                 self.successors.remove(&statement.old().author());
@@ -127,6 +124,11 @@ impl Rotations {
         }
         forgotten
     }
+}
+
+/// How many steps it is from a key to the end of its chain.
+fn walk(from: AuthorId, step: impl Fn(AuthorId) -> Option<AuthorId>) -> usize {
+    std::iter::successors(step(from), |key| step(*key)).take(MAX_CHAIN).count()
 }
 
 fn retirement(since: Timestamp) -> Timestamp {
@@ -198,5 +200,30 @@ mod tests {
         assert!(rotations.purge(late, |_| true).is_empty());
         assert_eq!(rotations.purge(late, |_| false).len(), 2);
         assert_eq!(rotations.root(key(3).author()), key(3).author());
+    }
+
+    #[test]
+    fn a_place_is_free_again_after_a_chain_was_joined_to_another_or_forgotten() {
+        let mut rotations = Rotations::new(2);
+        rotations.insert(statement(1, 2)).unwrap();
+        rotations.insert(statement(3, 4)).unwrap();
+        assert_eq!(rotations.insert(statement(5, 6)), Err(RotationRefusal::Full));
+        rotations.insert(statement(2, 3)).unwrap();
+        rotations.insert(statement(5, 6)).unwrap();
+        assert_eq!(rotations.insert(statement(7, 8)), Err(RotationRefusal::Full));
+        let late = Timestamp::from_unix_seconds(100 * 24 * 3600);
+        assert_eq!(rotations.purge(late, |root| root == key(5).author()).len(), 3);
+        rotations.insert(statement(7, 8)).unwrap();
+        assert_eq!(rotations.insert(statement(1, 2)), Err(RotationRefusal::Full));
+    }
+
+    #[test]
+    fn chains_that_are_too_long_together_are_not_joined() {
+        let mut rotations = Rotations::new(2);
+        for old in [1, 2, 3, 4, 11, 12, 13, 14] {
+            rotations.insert(statement(old, old + 1)).unwrap();
+        }
+        assert_eq!(rotations.insert(statement(5, 11)), Err(RotationRefusal::Full));
+        assert_eq!(rotations.insert(statement(15, 1)), Err(RotationRefusal::Full));
     }
 }
